@@ -1,0 +1,5 @@
+"""``python -m jbench``."""
+
+from jbench.cli import main
+
+main()

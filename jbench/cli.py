@@ -1,0 +1,264 @@
+"""The verbs. No logic: each reads its options, calls a room, prints what comes back.
+
+Everything heavy is imported inside a verb, so that ``jbench --help`` stays as quick as typer.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from jbench.board import Table
+    from jbench.evaluate import Failure
+    from jbench.types import Result
+
+app = typer.Typer(
+    help="Score embedding and retrieval checkpoints on Japanese tasks. Data goes to stdout, messages to stderr.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RESULTS = Path("jbench-results")
+INTERRUPTED = 130
+
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[MODEL]...", help="org/name[@revision], ./folder, bm25:char-bigram, ngram, run:PATH ..."),
+]
+TaskDirs = Annotated[list[Path] | None, typer.Option("--task-dir", help="A folder of task files of your own.")]
+ResultDirs = Annotated[list[Path] | None, typer.Option("--results", help="Folders of results.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON alone.")]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from jbench import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    models: Models = None,
+    board: Annotated[str | None, typer.Option(help="Evaluate this board's tasks (without --task: mini).")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Evaluate this task; may be given several times.")] = None,
+    task_dir: TaskDirs = None,
+    results: Annotated[Path, typer.Option(help="Where results are kept.")] = RESULTS,
+    json: Json = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Compute again what is there already.")] = False,
+    name: Annotated[str | None, typer.Option(help="What to call the model (one model only).")] = None,
+    prompt: Annotated[list[str] | None, typer.Option(metavar="ROLE=TEXT", help="E.g. query='query: '.")] = None,
+    model_set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="E.g. pooling=mean.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...")] = None,
+    dtype: Annotated[str | None, typer.Option(help="fp32 (default), bf16 or fp16 weights; scores stay fp32.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Open no socket.")] = False,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run code in a checkpoint.")] = False,
+) -> None:
+    """Evaluate models; without arguments, the embedded board mini with its own models."""
+    from jbench.models.options import Options, settings
+    from jbench.models.prompts import parse
+    from jbench.progress import display
+    from jbench.registry import find_board, find_tasks
+    from jbench.types import EXIT_ORDER, UsageError
+
+    if offline:
+        # The hub's client reads its switch once, at import.
+        os.environ.update(JBENCH_OFFLINE="1", HF_HUB_OFFLINE="1")
+    if board and task:
+        raise UsageError("give --board or --task, not both")
+    definition = None if task else find_board(board or "mini")
+    tasks = find_tasks(task or [c.task for c in definition.columns] if definition else task or [], task_dir or [])
+    names = models or list(definition.models if definition else ())
+    if not names:
+        raise UsageError("name a model, such as bm25:char-bigram or ./checkpoint")
+    if name and len(names) > 1:
+        raise UsageError("--name goes with one model")
+
+    from jbench.evaluate import Failure, evaluate
+
+    outcomes: list[Result | Failure] = []
+    with display() as shown:
+        options = Options(
+            name=name,
+            prompts=parse(prompt or []),
+            settings=settings(model_set or []),
+            device=device,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            say=shown.say,
+            track=shown.track,
+        )
+        for outcome in evaluate(names, tasks, results, options, overwrite):
+            outcomes.append(outcome)
+            shown.say(_line(outcome))
+    _print_outcomes(outcomes, definition, tasks, results, json)
+    failed = {outcome.exit for outcome in outcomes if isinstance(outcome, Failure)}
+    raise typer.Exit(next((code for code in EXIT_ORDER if code in failed), 0))
+
+
+@app.command()
+def tasks(task_dir: TaskDirs = None, json: Json = False) -> None:
+    """List the tasks."""
+    from jbench.registry import all_tasks
+
+    rows = [
+        {
+            "task": t.id,
+            "version": t.version,
+            "kind": t.kind,
+            "main": t.main,
+            "measures": list(t.measures),
+            "counts": dict(t.expects),
+            "license": t.license,
+            "data": t.group,
+        }
+        for t in all_tasks(task_dir or []).values()
+    ]
+    _print_rows(rows, json, ("task", "kind", "main", "counts", "license", "data"))
+
+
+@app.command()
+def models(results: ResultDirs = None, json: Json = False) -> None:
+    """List what can be evaluated by name, the families whose prompts are known, and what was measured."""
+    from jbench.models.load import LEXICAL
+    from jbench.models.prompts import families
+    from jbench.registry import home
+    from jbench.results import read_all
+
+    rows: list[dict[str, Any]] = [{"model": m, "what": "built in, no weights", "prompts": {}} for m in LEXICAL]
+    rows += [
+        {"model": pattern, "what": f"family {family.name}", "prompts": family.prompts}
+        for family in families()
+        for pattern in family.match
+    ]
+    measured = {r.model: f"measured, {r.adapter}" for r in read_all([home("leaderboards") / "results", *(results or [RESULTS])])}
+    rows += [{"model": m, "what": what, "prompts": {}} for m, what in measured.items() if m not in LEXICAL]
+    _print_rows(rows, json, ("model", "what", "prompts"))
+
+
+@app.command()
+def board(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="mini, core.v1, or the path of a .toml file.")],
+    results: ResultDirs = None,
+    format: Annotated[str, typer.Option(help="md, csv or json.")] = "md",
+    output: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 when --output is not what would be written.")] = False,
+) -> None:
+    """Draw a board from the project's own baselines and your results."""
+    from jbench.board import draw
+    from jbench.files import write
+    from jbench.registry import find_board, home
+    from jbench.render import FORMATS
+    from jbench.results import read_all
+    from jbench.types import JbenchError, UsageError, unknown
+
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    if check and output is None:
+        raise UsageError("--check compares with --output FILE")
+    folders = results if results is not None else [RESULTS]
+    text = FORMATS[format](draw(find_board(name), read_all([home("leaderboards") / "results", *folders])))
+    if output is None:
+        _print_text(text, format)
+    elif not check:
+        write(output, text)
+    elif not output.is_file() or output.read_text(encoding="utf-8") != text:
+        raise JbenchError(f"{output} differs from what the results give; run again without --check to write it")
+
+
+def _print_outcomes(
+    outcomes: list[Result | Failure], definition: Any, tasks: list[Any], results: Path, json: bool
+) -> None:
+    import orjson
+
+    from jbench.board import draw, of_tasks
+    from jbench.evaluate import Failure
+    from jbench.files import write
+    from jbench.render import markdown
+    from jbench.results import as_dict
+
+    done = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
+    if json:
+        rows = [
+            {"task": o.task, "model": o.model, "error": o.error, "exit": o.exit}
+            if isinstance(o, Failure)
+            else as_dict(o)
+            for o in outcomes
+        ]
+        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+    elif done:
+        table: Table = draw(definition or of_tasks(tasks), done)
+        text = markdown.render(table)
+        _print_text(text, "md")
+        if definition:
+            write(results / f"{definition.id}.md", text)
+            typer.echo(f"written to {results / f'{definition.id}.md'}; results in {results}", err=True)
+
+
+def _line(outcome: Result | Failure) -> str:
+    from jbench.evaluate import Failure
+
+    if isinstance(outcome, Failure):
+        return f"{outcome.trace}error: {outcome.model} on {outcome.task}: {outcome.error}"
+    how = "stored" if outcome.host.get("stored") else f"{outcome.host['seconds']:.1f} s"
+    figures = " ".join(f"{name} {value:.4f}" for name, value in outcome.scores.items())
+    return f"{outcome.model} on {outcome.task}: {figures} ({how})"
+
+
+def _print_text(text: str, format: str) -> None:
+    if format == "md" and sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(text))
+    else:
+        typer.echo(text, nl=False)
+
+
+def _print_rows(rows: list[dict[str, Any]], json: bool, columns: tuple[str, ...]) -> None:
+    if json:
+        import orjson
+
+        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    table = RichTable(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(_plain(row[column]) for column in columns))
+    Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False).print(table)
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(f"{v!r} for {k}" if isinstance(v, str) else f"{v:,} {k}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+
+
+def main() -> None:
+    """The command ``jbench``: errors of the user's become one line and an exit code."""
+    from jbench.types import JbenchError
+
+    try:
+        app()
+    except JbenchError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(error.exit)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            print("stopped; what was finished is saved, and the same command goes on from there", file=sys.stderr)
+        raise

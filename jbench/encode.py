@@ -1,0 +1,99 @@
+"""Texts to vectors: each distinct text once, sorted by length, in batches of equal token cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from jbench.types import Advance, Float32, InvalidScores
+
+Tokens = dict[str, list[int]]
+Track = Callable[[str, int], Advance]
+"""Announces a named piece of work of so many units; returns what is told of its progress."""
+
+TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
+
+
+@dataclass
+class Tally:
+    """What encoding did: distinct texts, tokens and padding run through the model, texts cut."""
+
+    texts: int = 0
+    tokens: int = 0
+    padding: int = 0
+    seconds: float = 0.0
+    truncated: int = 0
+    tokens_lost: int = 0
+
+    def rates(self) -> dict[str, float]:
+        """Texts and tokens a second, and the share of tokens that was padding."""
+        if not self.texts:
+            return {}
+        return {
+            "texts_per_s": round(self.texts / self.seconds, 1),
+            "tokens_per_s": round(self.tokens / self.seconds, 1),
+            "padding": round(self.padding / max(self.tokens + self.padding, 1), 4),
+        }
+
+
+@dataclass
+class Encoder:
+    """Encodes through ``tokenize`` and ``forward`` and remembers every vector.
+
+    ``tokenize(texts)`` gives token lists cut at ``max_length`` and how many tokens each text
+    lost; ``forward(batch)`` gives float32[len(batch), d] for a batch of them.
+    """
+
+    tokenize: Callable[[list[str]], tuple[list[Tokens], list[int]]]
+    forward: Callable[[list[Tokens]], Float32]
+    budget: int
+    track: Track
+    tally: Tally = field(default_factory=Tally)
+    _vectors: dict[str, Float32] = field(default_factory=dict)
+    _lost: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, texts: Sequence[str], prompt: str) -> Float32:
+        """float32[len(texts), d], in the order of ``texts``, each with ``prompt`` before it.
+
+        :raises InvalidScores: when the model gives NaN or infinity for a text.
+        """
+        asked = [prompt + text for text in texts]
+        distinct = list(dict.fromkeys(asked))
+        if new := [text for text in distinct if text not in self._vectors]:
+            self._encode(new)
+        self.tally.truncated += sum(self._lost[text] > 0 for text in distinct)
+        self.tally.tokens_lost += sum(self._lost[text] for text in distinct)
+        return np.stack([self._vectors[text] for text in asked]) if asked else np.zeros((0, 1), np.float32)
+
+    def _encode(self, texts: list[str]) -> None:
+        start = time.perf_counter()
+        tokens, lost = self.tokenize(texts)
+        lengths = np.array([len(t["input_ids"]) for t in tokens])
+        advance = self.track("encode", len(texts))
+        for batch in batches(lengths, self.budget):
+            vectors = self.forward([tokens[i] for i in batch])
+            if bad := np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
+                raise InvalidScores(f"the model gave a non-finite vector for the text {texts[batch[bad[0]]][:40]!r}")
+            for i, vector in zip(batch, vectors, strict=True):
+                self._vectors[texts[i]], self._lost[texts[i]] = vector, lost[i]
+            self.tally.padding += int(lengths[batch].max() * len(batch) - lengths[batch].sum())
+            advance(len(batch))
+        self.tally.texts += len(texts)
+        self.tally.tokens += int(lengths.sum())
+        self.tally.seconds += time.perf_counter() - start
+
+
+def batches(lengths: np.ndarray[Any, np.dtype[np.int64]], budget: int) -> list[list[int]]:
+    """Positions sorted by length, longest first, cut so that rows x longest stays within ``budget``."""
+    out: list[list[int]] = []
+    room = 0
+    for i in np.argsort(-lengths, kind="stable").tolist():
+        if not out or len(out[-1]) >= room:
+            out.append([])
+            room = max(1, budget // max(int(lengths[i]), 1))
+        out[-1].append(i)
+    return out

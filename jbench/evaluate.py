@@ -1,0 +1,114 @@
+"""Models over tasks: each pair by itself, so that one failure never costs another its result."""
+
+from __future__ import annotations
+
+import platform
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jbench import __version__, results
+from jbench.models.load import open_model
+from jbench.models.options import Options
+from jbench.task import Task
+from jbench.types import JbenchError, Model, Result, Unavailable
+
+_RECORDED = ("torch", "sentence-transformers", "transformers", "numpy", "scipy", "pytrec_eval-terrier", "bm25s")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A model and task that gave no result. ``trace`` is set for bugs alone."""
+
+    task: str
+    model: str
+    error: str
+    exit: int
+    trace: str = ""
+
+
+def evaluate(
+    models: Sequence[str],
+    tasks: Sequence[Task],
+    root: Path,
+    options: Options | None = None,
+    overwrite: bool = False,
+) -> Iterator[Result | Failure]:
+    """Score each model on each task, yielding as they finish; results are saved under ``root``.
+
+    A result that exists under the same key is read, not computed again.
+    """
+    options = options or Options()
+    loaded: dict[str, Any] = {}
+    for name in models:
+        try:
+            model = open_model(name, options)
+        except Exception as error:
+            yield from (_failure(task, name, error) for task in tasks)
+            continue
+        for task in tasks:
+            try:
+                if task.id not in loaded:
+                    loaded[task.id] = task.data()
+                yield evaluate_one(model, task, loaded[task.id], root, options, overwrite)
+            except Exception as error:
+                yield _failure(task, model.card.model, error)
+
+
+def evaluate_one(model: Model, task: Task, data: Any, root: Path, options: Options, overwrite: bool = False) -> Result:
+    """Predict, measure, save; or read the result that is already there.
+
+    :raises JbenchError: of the kind that says what went wrong.
+    """
+    path = results.path_of(root, model.card, task)
+    key = results.key_of(model.card, task, data.sha256)
+    if not overwrite and (known := _known(path, key, options)):
+        return known
+    start = time.perf_counter()
+    prediction = task.predict(model, data)
+    report = model.report()
+    measured = task.measure(prediction, data)
+    host = {
+        "seconds": round(time.perf_counter() - start, 3),
+        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "device": report.get("device", "none"),
+        "versions": {"jbench": __version__, "python": platform.python_version(), **_versions()},
+        "rates": report.get("rates", {}),
+    }
+    result = results.make(model.card, task, data, measured, report, host)
+    results.save(path, result, measured, _clusters(task, measured.items))
+    return result
+
+
+def _known(path: Path, key: str, options: Options) -> Result | None:
+    if not path.exists():
+        return None
+    try:
+        found = results.read(path)
+    except Unavailable as error:
+        options.say(f"{error}; computed again")
+        return None
+    if found.key != key:
+        options.say(f"{found.model} on {found.task}: the stored result has another key; computed again")
+        return None
+    return replace(found, host={**found.host, "stored": True})
+
+
+def _clusters(task: Task, items: Sequence[str]) -> list[str] | None:
+    return None if task.cluster is None else [task.cluster(item) for item in items]
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _RECORDED}
+
+
+def _failure(task: Task, model: str, error: Exception) -> Failure:
+    if isinstance(error, JbenchError):
+        return Failure(task.id, model, " ".join(str(error).split()), error.exit)
+    trace = "".join(traceback.format_exception(error))
+    return Failure(task.id, model, f"{type(error).__name__}: {' '.join(str(error).split())}", 1, trace)

@@ -1,0 +1,67 @@
+"""The one writer: a file appears under its name complete or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+from jbench.types import Unavailable
+
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10))}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside ``path``; on success fsync it and rename it to ``path``.
+
+    When the block raises, the old file stays as it was and the temporary one is removed.
+
+    :raises Unavailable: when the disk refuses (full, read-only, no permission).
+    """
+    temporary = path.with_name(f".{path.name[:80]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise Unavailable(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write(path: Path, data: bytes | str) -> None:
+    """Write ``data`` (text as UTF-8) to ``path`` in one step; see `writing`."""
+    with writing(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+def safe_name(name: str) -> str:
+    """One path segment for ``name``: injective, never hidden, reserved or above 200 bytes.
+
+    Letters, digits and ``_ - . ~ @ +`` stay; every other byte becomes %XX.
+    """
+    safe = quote(name, safe="@+", errors="surrogatepass")
+    if not safe or safe[0] == "." or safe.split(".")[0].lower() in _RESERVED:
+        safe = f"%{name[:1].encode().hex().upper()}{safe[1:]}"
+    if len(safe) > 200:
+        safe = f"{safe[:135]}%{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    return safe
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

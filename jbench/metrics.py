@@ -1,0 +1,252 @@
+"""Measures by name: ``spearman``, ``ndcg@10``, ``recall@5``, ``micro-recall@30`` ...
+
+scipy and pytrec_eval do the arithmetic; this room fixes the one order for ties, counts every
+judged query, and finds the smallest and largest value that any order of ties could give.
+Definitions follow trec_eval (linear gain, ideal cut at k, MAP over all
+relevant); micro recall as in JapaneseEmbeddingEval's MIRACL Recall@30.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jbench.types import Float32, Float64, Int64, InvalidScores, Qrels, Run, UsageError, unknown
+
+_PAIRS = {"spearman": "spearman/average-ranks", "pearson": "pearson/float64"}
+_RANKED = {
+    "ndcg": ("ndcg_cut_{k}", "ndcg@{k}/trec-linear"),
+    "map": ("map_cut_{k}", "map@{k}/trec-R"),
+    "mrr": ("recip_rank", "mrr@{k}/first-relevant"),
+    "hit": ("success_{k}", "hit@{k}/any-relevant"),
+    "recall": ("recall_{k}", "recall@{k}/macro"),
+    "micro-recall": ("recall_{k}", "recall@{k}/micro"),
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure that has been understood: ``ndcg@10`` is ``Measure("ndcg", 10)``."""
+
+    base: str
+    k: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.base}@{self.k}" if self.k else self.base
+
+    @property
+    def definition(self) -> str:
+        """The id of the exact definition, kept in every result."""
+        return _RANKED[self.base][1].format(k=self.k) if self.k else _PAIRS[self.base]
+
+    @property
+    def trec(self) -> str:
+        """pytrec_eval's name for the per-query value."""
+        return _RANKED[self.base][0].format(k=self.k)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """``scores`` and ``ties`` (smallest and largest, only where they differ) by measure name.
+
+    ``items`` names the queries or pairs; ``values`` holds one float64 for each of them and column.
+    """
+
+    scores: dict[str, float]
+    ties: dict[str, tuple[float, float]]
+    items: Sequence[str]
+    values: dict[str, Float64]
+    unanswered: int = 0
+
+
+def parse(name: str) -> Measure:
+    """Understand a measure's name.
+
+    :raises UsageError: for an unknown name, with the nearest ones; for a missing or bad cut-off.
+    """
+    base, at, cut = name.partition("@")
+    if base in _PAIRS and not at:
+        return Measure(base)
+    if base not in _RANKED:
+        raise unknown("measure", name, [*_PAIRS, *(f"{b}@10" for b in _RANKED)])
+    if not cut.isascii() or not cut.isdigit() or int(cut) < 1:
+        raise UsageError(f"measure {name!r} needs a cut-off of 1 or more, such as {base}@10")
+    return Measure(base, int(cut))
+
+
+def measure_pairs(gold: Sequence[float], predicted: Float32, measures: Sequence[str]) -> Measured:
+    """Correlate ``predicted`` (float32[n]) with ``gold`` (n), in float64.
+
+    :raises InvalidScores: for fewer than two pairs, a non-finite or constant prediction or gold.
+    """
+    from scipy import stats
+
+    x, y = np.asarray(gold, np.float64), np.asarray(predicted, np.float64)
+    if len(x) != len(y):
+        raise InvalidScores(f"{len(y)} predictions for {len(x)} pairs")
+    for what, column in (("gold", x), ("predicted", y)):
+        if bad := np.flatnonzero(~np.isfinite(column)).tolist():
+            raise InvalidScores(f"{len(bad)} of {len(column)} {what} scores are not finite, first for pair {bad[0]}")
+        if len(column) < 2 or np.ptp(column) == 0:
+            raise InvalidScores(f"a correlation is undefined: {len(column)} {what} scores, all the same")
+    by_name = {"spearman": stats.spearmanr, "pearson": stats.pearsonr}
+    scores = {name: float(by_name[parse(name).base](x, y).statistic) for name in measures}
+    return Measured(scores, {}, [str(i) for i in range(len(x))], {"gold": x, "predicted": y})
+
+
+def measure_run(run: Run, qrels: Qrels, measures: Sequence[str]) -> Measured:
+    """Measure a run against judgements, over every judged query; one without an answer counts 0.
+
+    :raises InvalidScores: when every document of every query has one and the same score.
+    """
+    wanted = [parse(name) for name in measures]
+    cut = max(m.k for m in wanted)
+    rows = _Rows.of(run, qrels)
+    if len(rows.query) > len(run.queries) and not rows.has_order():
+        raise InvalidScores("every document of every query has the same score: no ranking (degenerate scores)")
+    queries = list(qrels)
+    relevant = np.array([sum(g > 0 for g in qrels[q].values()) for q in queries], np.float64)
+
+    def values(order: _Rows) -> dict[str, Float64]:
+        return _per_query(order.cut(cut), run, qrels, wanted)
+
+    def mean(column: Float64, measure: Measure) -> float:
+        weights = relevant if measure.base == "micro-recall" else None
+        return float(np.average(column, weights=weights)) if len(column) else 0.0
+
+    per_query = values(rows)
+    scores = {str(m): mean(per_query[str(m)], m) for m in wanted}
+    ties = {}
+    if rows.has_ties(run):
+        least, most = values(rows.pessimal(run, qrels, cut)), values(rows.optimal(run, qrels))
+        for m in wanted:
+            low, high = mean(least[str(m)], m), mean(most[str(m)], m)
+            if not math.isclose(low, high, abs_tol=1e-12):
+                ties[str(m)] = (low, high)
+    answered = {run.queries[i] for i in np.flatnonzero(np.diff(run.offsets))}
+    unanswered = sum(q not in answered for q in queries)
+    return Measured(scores, ties, queries, {**per_query, "relevant": relevant}, unanswered)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A run as loose rows in ranked order: query index, document index, score, grade.
+
+    A negative document index is one that the run does not hold but that ties with its last.
+    """
+
+    query: Int64
+    document: Int64
+    score: Float32
+    grade: Int64
+
+    @classmethod
+    def of(cls, run: Run, qrels: Qrels) -> _Rows:
+        query = np.repeat(np.arange(len(run.queries)), np.diff(run.offsets)).astype(np.int64)
+        width = len(run.documents) + 1
+        key = query * width + run.index
+        order = np.argsort(key, kind="stable")
+        at = {run.documents[d]: int(d) for d in np.unique(run.index)}
+        judged = [
+            (i * width + at[d], grade)
+            for i, q in enumerate(run.queries)
+            for d, grade in qrels.get(q, {}).items()
+            if d in at and grade > 0
+        ]
+        grade = np.zeros(len(key), np.int64)
+        if judged and len(key):
+            wanted, grades = np.array(judged, np.int64).T
+            place = np.minimum(np.searchsorted(key[order], wanted), len(key) - 1)
+            hit = key[order][place] == wanted
+            grade[order[place[hit]]] = grades[hit]
+        return cls(query, run.index, run.scores, grade)
+
+    def has_order(self) -> bool:
+        same_query = self.query[1:] == self.query[:-1]
+        return bool(np.any(same_query & (self.score[1:] != self.score[:-1])))
+
+    def has_ties(self, run: Run) -> bool:
+        tied = (self.query[1:] == self.query[:-1]) & (self.score[1:] == self.score[:-1])
+        return bool(tied.any() or run.beyond.any())
+
+    def cut(self, k: int) -> _Rows:
+        """The first k rows of each query."""
+        starts = np.searchsorted(self.query, self.query)
+        return self._take(np.flatnonzero(np.arange(len(self.query)) - starts < k))
+
+    def optimal(self, run: Run, qrels: Qrels) -> _Rows:
+        """The order of ties that puts the highest grades first."""
+        unseen = self._beyond(run, qrels)
+        return self._with(unseen)._take_sorted(descending=True)
+
+    def pessimal(self, run: Run, qrels: Qrels, cut: int) -> _Rows:
+        """The order of ties that puts the highest grades last."""
+        extra = [(i, 0) for i in np.flatnonzero(run.beyond).tolist() for _ in range(min(int(run.beyond[i]), cut))]
+        return self._with([(i, g, float(run.scores[run.offsets[i + 1] - 1])) for i, g in extra])._take_sorted(
+            descending=False
+        )
+
+    def _beyond(self, run: Run, qrels: Qrels) -> list[tuple[int, int, float]]:
+        """Relevant documents that could be among those tied with the last: query, grade, score."""
+        found = []
+        for i in np.flatnonzero(run.beyond).tolist():
+            held = {d for d, _ in run.rows(i)}
+            missed = [g for d, g in qrels.get(run.queries[i], {}).items() if g > 0 and d not in held]
+            last = float(run.scores[run.offsets[i + 1] - 1])
+            found += [(i, g, last) for g in sorted(missed, reverse=True)[: int(run.beyond[i])]]
+        return found
+
+    def _with(self, extra: list[tuple[int, int, float]]) -> _Rows:
+        if not extra:
+            return self
+        query, grade, score = zip(*extra, strict=True)
+        return _Rows(
+            np.concatenate([self.query, np.array(query, np.int64)]),
+            np.concatenate([self.document, -1 - np.arange(len(extra))]),
+            np.concatenate([self.score, np.array(score, np.float32)]),
+            np.concatenate([self.grade, np.array(grade, np.int64)]),
+        )
+
+    def _take_sorted(self, descending: bool) -> _Rows:
+        return self._take(np.lexsort((-self.grade if descending else self.grade, -self.score, self.query)))
+
+    def _take(self, rows: Int64) -> _Rows:
+        return _Rows(self.query[rows], self.document[rows], self.score[rows], self.grade[rows])
+
+
+def _per_query(rows: _Rows, run: Run, qrels: Qrels, measures: Sequence[Measure]) -> dict[str, Float64]:
+    """One value a judged query and measure, by pytrec_eval, from the order of ``rows``."""
+    import pytrec_eval
+
+    # pytrec_eval sees only strictly falling scores, so that no tie rule but ours is at work;
+    # grades stand in for ids, so that documents beyond the run's end need none.
+    ranked: dict[str, dict[str, float]] = {}
+    gained: dict[str, dict[str, int]] = {}
+    for place, (q, g) in enumerate(zip(rows.query.tolist(), rows.grade.tolist(), strict=True)):
+        query = run.queries[q]
+        ranked.setdefault(query, {})[str(place)] = float(-place)
+        if g:
+            gained.setdefault(query, {})[str(place)] = g
+    judged: dict[str, dict[str, int]] = {}
+    for query, grades in qrels.items():
+        seen = gained.get(query, {})
+        missed = sorted((g for g in grades.values() if g > 0), reverse=True)
+        for g in seen.values():
+            missed.remove(g)
+        judged[query] = {**seen, **{f"missed {i}": g for i, g in enumerate(missed)}}
+    answered = {q: docs for q, docs in ranked.items() if q in judged}
+
+    columns: dict[str, Float64] = {}
+    plain = {m.trec for m in measures if m.base != "mrr"}
+    found = pytrec_eval.RelevanceEvaluator(judged, plain).evaluate(answered) if plain else {}
+    for m in measures:
+        if m.base == "mrr":
+            first = {q: dict(list(docs.items())[: m.k]) for q, docs in answered.items()}
+            values: Mapping[str, Mapping[str, float]] = pytrec_eval.RelevanceEvaluator(judged, {m.trec}).evaluate(first)
+        else:
+            values = found
+        columns[str(m)] = np.array([values.get(q, {}).get(m.trec, 0.0) for q in qrels], np.float64)
+    return columns

@@ -1,0 +1,204 @@
+"""Dense checkpoints through sentence-transformers: one vector a text, float32 scores.
+
+The card is made from the checkpoint's files alone; weights are loaded when first needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+
+from jbench.encode import TOKENS_PER_BATCH, Encoder, Tokens
+from jbench.models.checkpoint import Checkpoint
+from jbench.models.lexical import WINDOW
+from jbench.models.options import DTYPES, Options, whole_number
+from jbench.models.prompts import resolve
+from jbench.search import top_k
+from jbench.types import Card, Float32, Run, Texts, Unavailable, UsageError, unknown
+
+POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
+REVISION = "1"
+"""Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A bi-encoder."""
+
+    card: Card
+    checkpoint: Checkpoint
+    options: Options
+
+    def score(self, pairs: Sequence[tuple[str, str]], roles: tuple[str, str]) -> Float32:
+        """Similarity of each pair's two vectors, in float32."""
+        left = self._encode([pair[0] for pair in pairs], roles[0])
+        right = self._encode([pair[1] for pair in pairs], roles[1])
+        return self._similarity("pairwise")(left, right)
+
+    def search(self, queries: Texts, documents: Texts, k: int) -> Run:
+        """Exact search over the whole corpus."""
+        asked = self._encode(queries.texts, "query")
+        held = self._encode(documents.texts, "document")
+        compare = self._similarity("matrix")
+
+        def windows() -> Iterator[Float32]:
+            width = max(1, WINDOW // max(len(asked), 1))
+            for start in range(0, len(held), width):
+                yield compare(asked, held[start : start + width])
+
+        return top_k(queries.ids, documents.ids, windows(), k)
+
+    def report(self) -> dict[str, Any]:
+        """Texts cut, rates and the device since the last call."""
+        tally, self._encoder.tally = self._encoder.tally, type(self._encoder.tally)()
+        counts = {"truncated": tally.truncated, "tokens_lost": tally.tokens_lost}
+        return {**counts, "device": str(self._module.device), "rates": tally.rates()}
+
+    def _encode(self, texts: Sequence[str], role: str) -> Float32:
+        return self._encoder(list(texts), self.card.prompts.get(role, ""))
+
+    def _similarity(self, shape: str) -> Callable[[Float32, Float32], Float32]:
+        import torch
+        from sentence_transformers import SimilarityFunction
+
+        name = self.card.settings["similarity"]
+        makers = {
+            "pairwise": SimilarityFunction.to_similarity_pairwise_fn,
+            "matrix": SimilarityFunction.to_similarity_fn,
+        }
+        function = makers[shape](name)
+
+        def compare(a: Float32, b: Float32) -> Float32:
+            scores: Float32 = function(torch.from_numpy(a), torch.from_numpy(b)).numpy()
+            return scores
+
+        return compare
+
+    @cached_property
+    def _module(self) -> Any:
+        """The SentenceTransformer, in evaluation mode."""
+        import torch
+
+        self.checkpoint.check_weights()
+        settings = self.card.settings
+        device = self.options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            module = self._load(device, getattr(torch, settings["dtype"]))
+        except (OSError, ValueError, KeyError, ImportError, AttributeError, RuntimeError, AssertionError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise Unavailable(f"{self.card.model}: sentence-transformers cannot load it: {reason}") from error
+        if settings["max_length"] is not None:
+            module.max_seq_length = settings["max_length"]
+        return module.eval()
+
+    def _load(self, device: str, dtype: Any) -> Any:
+        from sentence_transformers import SentenceTransformer
+        from sentence_transformers.base.modules import Transformer
+        from sentence_transformers.sentence_transformer.modules import Pooling
+
+        folder, trust = str(self.checkpoint.folder), self.options.trust_remote_code
+        weights = {"dtype": dtype, "use_safetensors": True}
+        if self.checkpoint.modules and "pooling" not in self.card.variant:
+            return SentenceTransformer(
+                folder, device=device, model_kwargs=weights, trust_remote_code=trust, local_files_only=True
+            )
+        files = {"local_files_only": True, "trust_remote_code": trust}
+        transformer = Transformer(
+            folder, model_kwargs={**weights, **files}, processor_kwargs=dict(files), config_kwargs=dict(files)
+        )
+        pooling = Pooling(transformer.get_embedding_dimension(), self.card.settings["pooling"])
+        return SentenceTransformer(modules=[transformer, pooling], device=device)
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        import torch
+
+        module = self._module
+        tokenizer, length = module.tokenizer, module.max_seq_length
+        budget = TOKENS_PER_BATCH["cpu" if module.device.type == "cpu" else "cuda"]
+
+        def tokenize(texts: list[str]) -> tuple[list[Tokens], list[int]]:
+            cut = tokenizer(texts, truncation=length is not None, max_length=length)
+            keys = [key for key in cut if key != "attention_mask"]
+            tokens = [{key: cut[key][i] for key in keys} for i in range(len(texts))]
+            lost = [0] * len(texts)
+            full = [i for i, t in enumerate(tokens) if length is not None and len(t["input_ids"]) >= length]
+            if full:
+                # Only a text that fills the length can have lost anything.
+                whole = tokenizer([texts[i] for i in full], truncation=False, verbose=False)["input_ids"]
+                for i, ids in zip(full, whole, strict=True):
+                    lost[i] = len(ids) - len(tokens[i]["input_ids"])
+            return tokens, lost
+
+        @torch.inference_mode()
+        def forward(batch: list[Tokens]) -> Float32:
+            padded = tokenizer.pad({key: [t[key] for t in batch] for key in batch[0]}, return_tensors="pt")
+            features = {key: value.to(module.device) for key, value in padded.items()}
+            vectors: Float32 = module(features)["sentence_embedding"].float().cpu().numpy()
+            return vectors
+
+        return Encoder(tokenize, forward, budget, self.options.track)
+
+
+def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> Dense:
+    """The adapter for a checkpoint; validates settings and resolves prompts.
+
+    :raises UsageError: for a setting that is unknown or out of range, a bare transformer
+        without an explicit ``pooling``, or an unknown role or dtype.
+    """
+    options.only(checkpoint.model, prompt=True, model_set=True, device=True, dtype=True)
+    asked = _settings(checkpoint, options.settings)
+    if options.dtype and options.dtype not in DTYPES:
+        raise unknown("dtype", options.dtype, DTYPES)
+    if checkpoint.pooling is None and not checkpoint.modules and "pooling" not in asked:
+        raise UsageError(
+            f"{checkpoint.model} is a bare transformer that does not say how to pool; "
+            "add --model-set pooling=mean or pooling=cls"
+        )
+    prompts, unprompted = resolve(checkpoint.model, checkpoint.base_model, checkpoint.own_prompts, options.prompts)
+    settings = {
+        "pooling": checkpoint.pooling,
+        "max_length": checkpoint.max_length,
+        "similarity": checkpoint.similarity,
+        **asked,
+        "dtype": DTYPES[options.dtype or "fp32"],
+        "adapter_revision": REVISION,
+    }
+    variant: dict[str, Any] = dict(asked)
+    if settings["dtype"] != "float32":
+        variant["dtype"] = settings["dtype"]
+    if options.prompts:
+        variant["prompts"] = dict(options.prompts)
+    if by_hand and checkpoint.kind[0] != "dense":
+        variant["adapter"] = "dense"
+    card = Card(checkpoint.model, checkpoint.revision, "dense", prompts, settings, variant, unprompted)
+    return Dense(card, checkpoint, options)
+
+
+def _settings(checkpoint: Checkpoint, given: Any) -> dict[str, Any]:
+    asked: dict[str, Any] = {}
+    for key, value in given.items():
+        if key == "pooling":
+            asked[key] = _one_of(key, value, POOLINGS)
+        elif key == "similarity":
+            asked[key] = _one_of(key, value, SIMILARITIES)
+        elif key == "max_length":
+            asked[key] = whole_number(key, value)
+            if checkpoint.positions and asked[key] > checkpoint.positions:
+                raise UsageError(f"max_length={value}: {checkpoint.model} has {checkpoint.positions} positions")
+        else:
+            raise unknown("setting of a dense model", key, ("pooling", "max_length", "similarity"))
+    return asked
+
+
+def _one_of(key: str, value: str, known: Sequence[str]) -> str:
+    if value not in known:
+        raise unknown(key, value, known)
+    return value
+
+
+

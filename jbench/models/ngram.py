@@ -1,0 +1,29 @@
+"""Hashed character n-grams: cosine of counts, no weights, no training. The floor of every board."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from jbench.models.lexical import Lexical, Matrix
+from jbench.types import Card
+
+LONGEST, COLUMNS = 3, 1 << 18
+REVISION = "1"
+"""Rises when the same texts would get other scores."""
+
+
+def ngram(name: str | None = None) -> Lexical:
+    """Character 1- to 3-grams of the NFKC-normalised, lower-cased text in 2^18 columns."""
+    settings = {"characters": f"1-{LONGEST}", "columns": COLUMNS, "similarity": "cosine", "dtype": "float32"}
+    return Lexical(Card(name or "ngram", REVISION, "ngram", settings=settings), _vectors)
+
+
+def _vectors(queries: Sequence[str], documents: Sequence[str]) -> tuple[Matrix, Matrix]:
+    import numpy as np
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    hashed = HashingVectorizer(
+        analyzer="char", ngram_range=(1, LONGEST), n_features=COLUMNS, norm="l2", alternate_sign=False, dtype=np.float32
+    )
+    return tuple(hashed.transform([unicodedata.normalize("NFKC", t) for t in texts]) for texts in (queries, documents))  # type: ignore[return-value]

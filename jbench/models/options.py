@@ -1,0 +1,59 @@
+"""What a model is made with; a task never sees any of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from jbench.encode import Track
+from jbench.types import Advance, UsageError
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+def _silent(label: str, total: int) -> Advance:
+    return lambda done: None
+
+
+@dataclass(frozen=True)
+class Options:
+    """``settings`` are ``--model-set``, ``prompts`` ``--prompt``, both as typed."""
+
+    name: str | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    device: str | None = None
+    dtype: str | None = None
+    trust_remote_code: bool = False
+    say: Callable[[str], None] = lambda message: None
+    track: Track = _silent
+
+    def only(self, model: str, **kinds: bool) -> None:
+        """Refuse what ``model`` has no use for.
+
+        :raises UsageError: naming the option.
+        """
+        given = {"--prompt": self.prompts, "--model-set": self.settings, "--device": self.device, "--dtype": self.dtype}
+        allowed = {"--" + kind.replace("_", "-") for kind, yes in kinds.items() if yes}
+        if stray := next((flag for flag, value in given.items() if value and flag not in allowed), None):
+            raise UsageError(f"{stray} does not apply to {model}")
+
+
+def whole_number(key: str, value: str) -> int:
+    """A setting's value as a whole number of 1 or more."""
+    number = int(value) if value.isascii() and value.isdigit() else math.nan
+    if not number >= 1:
+        raise UsageError(f"--model-set {key}={value}: expected a whole number of 1 or more")
+    return int(number)
+
+
+def settings(items: list[str]) -> dict[str, str]:
+    """``KEY=VALUE`` options as a dictionary.
+
+    :raises UsageError: for an item without ``=``.
+    """
+    pairs = [item.partition("=") for item in items]
+    if bad := next((key for key, equals, _ in pairs if not equals), None):
+        raise UsageError(f"--model-set {bad!r}: expected KEY=VALUE, such as pooling=mean")
+    return {key: value for key, _, value in pairs}

@@ -1,0 +1,190 @@
+"""Finds tasks and boards: those of the package, of ``--task-dir``, of installed plug-ins."""
+
+from __future__ import annotations
+
+import importlib.util
+import tomllib
+from collections.abc import Iterable, Sequence
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from jbench.metrics import parse
+from jbench.task import Task
+from jbench.types import Unavailable, UsageError, unknown
+
+_PACKAGE = Path(__file__).parent
+
+
+def home(name: str) -> Path:
+    """``tasks`` or ``leaderboards``: inside the installed package, beside it in a checkout."""
+    inside = _PACKAGE / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+class Column(BaseModel):
+    """One task, at one version, by one measure."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    version: int
+    measure: str
+    title: str = ""
+
+    @property
+    def label(self) -> str:
+        """The column's heading: its title, else the task's id; the measure below."""
+        return f"{self.title or self.task} {self.measure}"
+
+
+class Average(BaseModel):
+    """A named mean over columns, shown only for rows that have all of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    over: tuple[str, ...]
+
+
+class Board(BaseModel):
+    """A board's definition (``leaderboards/<name>.v<N>.toml``)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    version: int = Field(ge=1)
+    title: str
+    status: Literal["draft", "published"]
+    columns: Annotated[tuple[Column, ...], Field(min_length=1)]
+    average: Average | None = None
+    models: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        """``name.vN``."""
+        return f"{self.name}.v{self.version}"
+
+    def check(self) -> None:
+        """The average names columns, each measure is known, no column stands twice.
+
+        :raises UsageError: naming what is wrong.
+        """
+        tasks = [column.task for column in self.columns]
+        for column in self.columns:
+            parse(column.measure)
+            if sum(column == other for other in self.columns) > 1:
+                raise UsageError(f"board {self.id}: column {column.label!r} stands twice")
+        if self.average and (stray := next((t for t in self.average.over if t not in tasks), None)):
+            raise UsageError(f"board {self.id}: average {self.average.name!r} runs over {stray!r}, not a column")
+
+
+@cache
+def own_tasks() -> dict[str, Task]:
+    """The package's tasks by id."""
+    return _from_folder(home("tasks"))
+
+
+def all_tasks(task_dirs: Sequence[Path] = ()) -> dict[str, Task]:
+    """Every task by id: the package's, the plug-ins' (entry points ``jbench.tasks``), ``task_dirs``'.
+
+    :raises UsageError: for two tasks with one id, or a file that cannot be read.
+    """
+    found = dict(own_tasks())
+    for point in entry_points(group="jbench.tasks"):
+        _add(found, _listed(point.load(), f"plug-in {point.name}"), f"plug-in {point.name}")
+    for folder in task_dirs:
+        if not folder.is_dir():
+            raise Unavailable(f"task folder {folder} does not exist")
+        _add(found, _from_folder(folder).values(), str(folder))
+    return found
+
+
+def find_tasks(ids: Iterable[str], task_dirs: Sequence[Path] = ()) -> list[Task]:
+    """Tasks by id, in order; a bare ``name`` stands for its only protocol.
+
+    :raises UsageError: for an id that is not known, or a name with several protocols.
+    """
+    known = all_tasks(task_dirs)
+    return [known[_resolve(task_id, known)] for task_id in dict.fromkeys(ids)]
+
+
+def _resolve(task_id: str, known: dict[str, Task]) -> str:
+    if task_id in known:
+        return task_id
+    protocols = [i for i in known if i.startswith(f"{task_id}@")]
+    if len(protocols) > 1:
+        raise UsageError(f"task {task_id!r} has several protocols: {', '.join(protocols)}")
+    if not protocols:
+        raise unknown("task", task_id, known)
+    return protocols[0]
+
+
+def find_board(name: str) -> Board:
+    """A board by ``name`` (its newest version), ``name.vN`` or the path of a ``.toml`` file.
+
+    :raises UsageError: for an unknown or malformed board.
+    """
+    path = Path(name)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise Unavailable(f"board file {name} does not exist")
+        return _read_board(path)
+    boards = sorted((_read_board(p) for p in home("leaderboards").glob("*.toml")), key=lambda b: (b.name, b.version))
+    if exact := next((b for b in boards if b.id == name), None):
+        return exact
+    if versions := [b for b in boards if b.name == name]:
+        return versions[-1]
+    raise unknown("board", name, {n for b in boards for n in (b.name, b.id)})
+
+
+def _read_board(path: Path) -> Board:
+    try:
+        board = Board.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"board {path.name}: {where}: {first['msg']}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"board {path.name}: {error}") from error
+    board.check()
+    return board
+
+
+def _from_folder(folder: Path) -> dict[str, Task]:
+    found: dict[str, Task] = {}
+    for path in sorted(folder.glob("*.py")):
+        _add(found, _listed(_run_file(path), str(path)), str(path))
+    return found
+
+
+def _run_file(path: Path) -> Any:
+    name = f"jbench_task_{path.stem}_{sha256(bytes(path.resolve())).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a stranger's file raises, the line must name the file
+        raise UsageError(f"task file {path}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _listed(module: Any, where: str) -> list[Task]:
+    tasks = module if isinstance(module, list | tuple) else getattr(module, "TASKS", None)
+    if not isinstance(tasks, list | tuple) or not all(isinstance(task, Task) for task in tasks):
+        raise UsageError(f"{where} has no list TASKS of jbench tasks")
+    return list(tasks)
+
+
+def _add(found: dict[str, Task], tasks: Iterable[Task], where: str) -> None:
+    for task in tasks:
+        if task.id in found:
+            raise UsageError(f"{where}: task {task.id} exists already")
+        found[task.id] = task

@@ -1,0 +1,35 @@
+"""A board as CSV: one line a row, scores as fractions, tie intervals in columns of their own."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import orjson
+
+from jbench.board import Table
+
+
+def render(table: Table) -> str:
+    """Columns: model, revision, adapter, variant, then value, low and high of each column."""
+    columns = [f"{column.task} {column.measure}" for column in table.board.columns]
+    heads = ["model", "revision", "adapter", "variant", "unprompted"]
+    heads += [f"{column}{part}" for column in columns for part in ("", " low", " high")]
+    heads += [table.board.average.name] if table.board.average else []
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(heads)
+    for row in table.rows:
+        variant = orjson.dumps(dict(row.variant)).decode() if row.variant else ""
+        line: list[object] = [*map(_text, (row.model, row.revision, row.adapter, variant, " ".join(row.unprompted)))]
+        for cell in row.cells:
+            line += [cell.value, *(cell.ties or ("", ""))] if cell else ["", "", ""]
+        if table.board.average:
+            line.append("" if row.average is None else row.average)
+        writer.writerow(line)
+    return out.getvalue()
+
+
+def _text(value: str) -> str:
+    # A spreadsheet would run a cell that begins like a formula.
+    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

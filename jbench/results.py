@@ -1,0 +1,150 @@
+"""Results on disk: the key, the layout, reading and writing.
+
+``RESULTS/<model>/<revision>/<task>.v<version>[.<variant, 8 hex>].json``, per-query values beside
+it as ``.values.parquet``. The JSON is written last: where it stands, the result is whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from jbench.files import safe_name, write, writing
+from jbench.metrics import Measured, parse
+from jbench.task import Task
+from jbench.types import Card, Result, Unavailable
+
+SCHEMA = 1
+
+
+def key_of(card: Card, task: Task, data_sha256: str) -> str:
+    """Sha256 over all that touches a score: two results with one key are the same result."""
+    identity = {
+        "schema": SCHEMA,
+        "task": task.id,
+        "task_version": task.version,
+        "kind": task.kind,
+        "definitions": {name: parse(name).definition for name in task.measures},
+        "data": data_sha256,
+        "model": card.model,
+        "revision": card.revision,
+        "adapter": card.adapter,
+        "prompts": _prompts(card, task),
+        "settings": dict(card.settings),
+    }
+    return sha256(_canonical(identity)).hexdigest()
+
+
+def make(card: Card, task: Task, data: Any, measured: Measured, report: dict[str, Any], host: dict[str, Any]) -> Result:
+    """The record of one measurement; ``data`` is what the task loaded."""
+    counted = {"pairs": 0, "queries": 0, "documents": 0, "relevant": 0, "truncated": 0, "tokens_lost": 0}
+    counts = {**counted, **data.counts, "unanswered": measured.unanswered}
+    counts |= {name: report[name] for name in ("truncated", "tokens_lost") if name in report}
+    return Result(
+        schema=SCHEMA,
+        task=task.id,
+        task_version=task.version,
+        kind=task.kind,
+        model=card.model,
+        revision=card.revision,
+        adapter=card.adapter,
+        main=task.main,
+        scores=measured.scores,
+        definitions={name: parse(name).definition for name in task.measures},
+        ties=measured.ties,
+        counts=counts,
+        data={
+            "sha256": data.sha256,
+            "pinned": all(source.sha256 for source in task.files),
+            "sources": [source.name for source in task.files],
+        },
+        prompts=_prompts(card, task),
+        settings=dict(card.settings),
+        variant=dict(card.variant),
+        unprompted=[role for role in _roles(task) if role in card.unprompted],
+        key=key_of(card, task, data.sha256),
+        host=host,
+    )
+
+
+def _roles(task: Task) -> tuple[str, ...]:
+    return ("sts",) if task.kind == "sts" else ("query", "document")
+
+
+def _prompts(card: Card, task: Task) -> dict[str, str]:
+    return {role: card.prompts.get(role, "") for role in _roles(task)}
+
+
+def path_of(root: Path, card: Card, task: Task) -> Path:
+    """Where the result of ``card`` on ``task`` lies under ``root``."""
+    variant = f".{sha256(_canonical(dict(card.variant))).hexdigest()[:8]}" if card.variant else ""
+    return root / safe_name(card.model) / safe_name(card.revision) / f"{safe_name(task.id)}.v{task.version}{variant}.json"
+
+
+def save(path: Path, result: Result, measured: Measured, clusters: Iterable[str] | None = None) -> None:
+    """Write a result and its per-query values.
+
+    :raises Unavailable: when the disk refuses; nothing half-written stays.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, Any] = {"item": list(measured.items)}
+    if clusters is not None:
+        columns["cluster"] = list(clusters)
+    with writing(path.with_suffix(".values.parquet")) as file:
+        pq.write_table(pa.table({**columns, **measured.values}), file)
+    write(path, to_json(result) + b"\n")
+
+
+def to_json(result: Result) -> bytes:
+    """The result as indented JSON; empty ``ties``, ``variant`` and ``unprompted`` are left out."""
+    return orjson.dumps(as_dict(result), option=orjson.OPT_INDENT_2)
+
+
+def as_dict(result: Result) -> dict[str, Any]:
+    """The result as it is written."""
+    record: dict[str, Any] = orjson.loads(orjson.dumps(result))
+    return {k: v for k, v in record.items() if v or k not in ("ties", "variant", "unprompted")}
+
+
+def read(path: Path) -> Result:
+    """Read one result.
+
+    :raises Unavailable: when the file is not a result, naming it and the field.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        result = TypeAdapter(Result).validate_python(orjson.loads(path.read_bytes()))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Unavailable(f"{path} is not a result: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"{path} is not a result: {error}") from error
+    values = [*result.scores.values(), *(v for pair in result.ties.values() for v in pair)]
+    if result.schema != SCHEMA:
+        raise Unavailable(f"{path} has schema {result.schema}; this version reads {SCHEMA}")
+    if result.main not in result.scores or not all(math.isfinite(v) and -1 <= v <= 1 for v in values):
+        raise Unavailable(f"{path} is not a result: its scores are not fractions, or lack {result.main}")
+    return result
+
+
+def read_all(roots: Iterable[Path]) -> list[Result]:
+    """Every result under ``roots``; where two have one place, the later root's counts.
+
+    :raises Unavailable: for a file there that is not a result.
+    """
+    places: dict[Path, Path] = {}
+    for root in roots:
+        places |= {path.relative_to(root): path for path in sorted(root.glob("*/*/*.json"))}
+    return [read(path) for path in places.values()]
+
+
+def _canonical(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

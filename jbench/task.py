@@ -1,0 +1,171 @@
+"""Tasks: load, predict, measure. Four kinds; a task is an instance, in one file of its own.
+
+A task never sees batch sizes, prompts or devices: those belong to the model when it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from jbench.metrics import Measured, measure_pairs, measure_run, parse
+from jbench.source import Source
+from jbench.types import Collection, Float32, InvalidScores, Model, Pairs, Run, Scorer, Searcher, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What every kind has.
+
+    ``id`` is ``name@protocol``; ``version`` rises when a number would change; ``load`` returns
+    the data and ``files`` are the pinned files it reads; ``sources`` name data sets and splits
+    upstream (for exposure); ``expects`` the counts that loading must meet; ``cluster`` maps a
+    query id to a group of queries that are not independent (for resampling).
+    """
+
+    name: str
+    protocol: str
+    version: int
+    load: Callable[[], Any]
+    license: str
+    measures: tuple[str, ...]
+    main: str
+    group: str = "real"
+    citation: str = ""
+    sources: tuple[str, ...] = ()
+    files: tuple[Source, ...] = ()
+    expects: Mapping[str, int] = field(default_factory=dict)
+    cluster: Callable[[str], str] | None = None
+
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for name in self.measures:
+            parse(name)
+        if self.main not in self.measures:
+            raise UsageError(f"{self.id}: main measure {self.main!r} is not among {', '.join(self.measures)}")
+
+    @property
+    def id(self) -> str:
+        """``name@protocol``."""
+        return f"{self.name}@{self.protocol}"
+
+    def data(self) -> Any:
+        """Load, and check the kind of data and the counts.
+
+        :raises UsageError: when the data is not what the task expects.
+        """
+        data = self.load()
+        wanted = Pairs if isinstance(self, STS) else Collection
+        if not isinstance(data, wanted):
+            raise UsageError(f"{self.id}: load() gave {type(data).__name__}, not {wanted.__name__}")
+        for what, count in self.expects.items():
+            if data.counts.get(what) != count:
+                raise UsageError(f"{self.id}: expected {count} {what}, loaded {data.counts.get(what)}")
+        return data
+
+    def predict(self, model: Model, data: Any) -> Any:
+        """What the model says: scores of pairs, or a run."""
+        raise NotImplementedError
+
+    def measure(self, prediction: Any, data: Any) -> Measured:
+        """Measure a prediction; never needs a model."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class STS(Task):
+    """Sentence pairs with gold similarity."""
+
+    measures: tuple[str, ...] = ("spearman", "pearson")
+    main: str = "spearman"
+
+    kind: ClassVar[str] = "sts"
+
+    def predict(self, model: Model, data: Pairs) -> Float32:
+        """float32[n]; higher is closer."""
+        if not isinstance(model, Scorer):
+            raise UsageError(f"{model.card.model} scores no sentence pairs, so {self.id} does not apply to it")
+        return model.score(list(zip(data.left, data.right, strict=True)), ("sts", "sts"))
+
+    def measure(self, prediction: Float32, data: Pairs) -> Measured:
+        """Correlation with gold."""
+        return measure_pairs(data.gold, prediction, self.measures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked(Task):
+    """What retrieval and reranking share: a run is measured against judgements."""
+
+    measures: tuple[str, ...] = ("ndcg@10", "map@10", "mrr@10", "recall@10", "recall@100")
+    main: str = "ndcg@10"
+
+    def measure(self, prediction: Run, data: Collection) -> Measured:
+        """Measure the run over every judged query."""
+        return measure_run(prediction, data.qrels, self.measures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieval(Ranked):
+    """Search of a whole corpus."""
+
+    kind: ClassVar[str] = "retrieval"
+
+    def predict(self, model: Model, data: Collection) -> Run:
+        """The best documents of each query, 100 deep or as deep as the measures look."""
+        if not isinstance(model, Searcher):
+            raise UsageError(f"{model.card.model} cannot search a whole corpus, so {self.id} does not apply to it")
+        return model.search(data.queries, data.documents, max(100, *(parse(m).k for m in self.measures)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reranking(Ranked):
+    """Ranking of each query's candidates."""
+
+    measures: tuple[str, ...] = ("ndcg@10", "map@10", "mrr@10")
+
+    kind: ClassVar[str] = "reranking"
+
+    def predict(self, model: Model, data: Collection) -> Run:
+        """Every candidate scored; a run file, which has only its order, is checked instead."""
+        if data.candidates is None:
+            raise UsageError(f"{self.id}: load() gave no candidates to rerank")
+        lists = [data.candidates[q] for q in data.queries.ids]
+        if not isinstance(model, Scorer):
+            return self._listed(model, data, max(map(len, lists)))
+        at = {d: i for i, d in enumerate(data.documents.ids)}
+        query = np.repeat(np.arange(len(lists)), [len(docs) for docs in lists]).astype(np.int64)
+        document = np.array([at[d] for docs in lists for d in docs], np.int64)
+        pairs = [(data.queries.texts[q], data.documents.texts[d]) for q, d in zip(query, document, strict=True)]
+        scores = model.score(pairs, ("query", "document"))
+        return Run.ranked(data.queries.ids, data.documents.ids, query, document, scores)
+
+    def _listed(self, model: Model, data: Collection, depth: int) -> Run:
+        if not isinstance(model, Searcher):
+            raise UsageError(f"{model.card.model} ranks nothing, so {self.id} does not apply to it")
+        run = model.search(data.queries, data.documents, depth)
+        for i, query in enumerate(data.queries.ids):
+            listed = set((data.candidates or {})[query])
+            if stray := next((d for d, _ in run.rows(i) if d not in listed), None):
+                raise InvalidScores(f"{model.card.model} ranks {stray!r} for query {query!r}, which is not a candidate")
+        return run
+
+
+@dataclass(frozen=True, kw_only=True)
+class QA(Retrieval):
+    """Retrieval where each question has exactly one gold passage."""
+
+    measures: tuple[str, ...] = ("recall@1", "recall@5", "recall@10", "mrr@10")
+    main: str = "recall@1"
+
+    kind: ClassVar[str] = "qa"
+
+    def data(self) -> Collection:
+        """As for every task; each question must have one gold passage."""
+        data: Collection = super().data()
+        if several := next((q for q, judged in data.qrels.items() if sum(g > 0 for g in judged.values()) != 1), None):
+            raise UsageError(f"{self.id}: question {several!r} has more than one gold passage")
+        return data

@@ -1,0 +1,368 @@
+"""The nouns: what a task is made of, what a model gives back, what is recorded.
+
+Nothing here computes a score, reads a file or knows a library beyond numpy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+Qrels = Mapping[str, Mapping[str, int]]
+"""Query id to document id to grade; a grade of 1 or more is relevant."""
+
+ROLES = ("query", "document", "sts", "classification", "clustering")
+"""What a text can be to a model; prompts are chosen by it."""
+
+Advance = Callable[[int], None]
+"""Told how many units of the announced work are done."""
+
+EXIT_ORDER = (2, 3, 5, 4, 1)
+"""Which exit code wins when a run failed in several ways."""
+
+
+class JbenchError(Exception):
+    """Something a user can mend; shown as one line. ``exit`` is the exit code it asks for."""
+
+    exit = 1
+
+
+class UsageError(JbenchError):
+    """A name, option or definition that jbench does not understand."""
+
+    exit = 2
+
+
+class InvalidScores(JbenchError):
+    """Scores that no ranking can be made of: non-finite, duplicated, degenerate."""
+
+    exit = 3
+
+
+class Unavailable(JbenchError):
+    """Data, a model or the disk is not to be had."""
+
+    exit = 5
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that is not known, with the nearest names that are."""
+    names = sorted(known)
+    lowered = {n.lower(): n for n in names}
+    near = [lowered[n] for n in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.4)]
+    hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(names) or 'none'}"
+    return UsageError(f"unknown {what} {name!r}; {hint}")
+
+
+class Absent(Sequence[str]):
+    """Texts that are known to exist but are not at hand.
+
+    A run file can be measured without them; reading one raises `Unavailable` with ``reason``.
+    """
+
+    def __init__(self, count: int, reason: str) -> None:
+        self.count, self.reason = count, reason
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: Any) -> Any:
+        raise Unavailable(self.reason)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """``ids`` and ``texts``, aligned, n each; ``texts`` may live on disk (an Arrow column)."""
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.texts):
+            raise UsageError(f"{len(self.ids)} ids but {len(self.texts)} texts")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Sentence pairs with gold similarity: three sequences of n. Models see only the texts."""
+
+    left: Sequence[str]
+    right: Sequence[str]
+    gold: Sequence[float]
+
+    def __post_init__(self) -> None:
+        if not len(self.left) == len(self.right) == len(self.gold):
+            raise UsageError(f"pairs differ in length: {len(self.left)}, {len(self.right)}, {len(self.gold)}")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many pairs, and how many of their texts are empty."""
+        return {"pairs": len(self.gold), "empty": _empty(self.left) + _empty(self.right)}
+
+    @cached_property
+    def sha256(self) -> str:
+        """The sha256 (64 hex digits) over texts and gold, in order."""
+        return _digest([self.left, self.right, [repr(float(g)) for g in self.gold]])
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Queries, documents and judgements.
+
+    ``candidates`` maps each query id to the document ids to rank (reranking); without it
+    every document is a candidate.
+
+    :raises UsageError: for duplicate ids, judgements or candidates that name nothing, a query
+        without a relevant document.
+    """
+
+    queries: Texts
+    documents: Texts
+    qrels: Qrels
+    candidates: Mapping[str, Sequence[str]] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        queries: Mapping[str, str],
+        documents: Mapping[str, str],
+        qrels: Qrels,
+        candidates: Mapping[str, Sequence[str]] | None = None,
+    ) -> Collection:
+        """The same from plain dictionaries of id to text."""
+        return cls(
+            Texts(list(queries), list(queries.values())),
+            Texts(list(documents), list(documents.values())),
+            qrels,
+            candidates,
+        )
+
+    def __post_init__(self) -> None:
+        known_queries = _unique("query", self.queries.ids)
+        known = _unique("document", self.documents.ids)
+        for query, judged in self.qrels.items():
+            if query not in known_queries:
+                raise UsageError(f"judgements name query {query!r}, which does not exist")
+            if not any(grade > 0 for grade in judged.values()):
+                raise UsageError(f"query {query!r} has no relevant document")
+            if stray := next((d for d in judged if d not in known), None):
+                raise UsageError(f"query {query!r} is judged on document {stray!r}, which does not exist")
+        if missing := next((q for q in self.queries.ids if q not in self.qrels), None):
+            raise UsageError(f"query {missing!r} has no judgement")
+        for query in self.queries.ids if self.candidates is not None else ():
+            listed = (self.candidates or {}).get(query, ())
+            if not listed:
+                raise UsageError(f"query {query!r} has no candidates")
+            if stray := next((d for d in listed if d not in known), None):
+                raise UsageError(f"query {query!r} has candidate {stray!r}, which does not exist")
+            _unique(f"candidate of query {query}:", listed)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many queries, documents and relevant judgements, and how many texts are empty."""
+        return {
+            "queries": len(self.queries),
+            "documents": len(self.documents),
+            "relevant": sum(grade > 0 for judged in self.qrels.values() for grade in judged.values()),
+            "empty": _empty(self.queries.texts) + _empty(self.documents.texts),
+        }
+
+    @cached_property
+    def sha256(self) -> str:
+        """The sha256 (64 hex digits) over ids, texts, judgements and candidates, in order."""
+        parts: list[Iterable[str]] = []
+        for texts in (self.queries, self.documents):
+            parts += [texts.ids, () if isinstance(texts.texts, Absent) else texts.texts]
+        parts += [[q, *(f"{d}\t{g}" for d, g in sorted(j.items()))] for q, j in sorted(self.qrels.items())]
+        parts += [[q, *docs] for q, docs in (self.candidates or {}).items()]
+        return _digest(parts)
+
+
+def _unique(what: str, ids: Sequence[str]) -> set[str]:
+    seen = set(ids)
+    if len(seen) != len(ids):
+        raise UsageError(f"duplicate {what} {Counter(ids).most_common(1)[0][0]!r}")
+    return seen
+
+
+def _empty(texts: Sequence[str]) -> int:
+    return 0 if isinstance(texts, Absent) else sum(not text.strip() for text in texts)
+
+
+def _digest(parts: Iterable[Iterable[str]]) -> str:
+    sha = hashlib.sha256()
+    for part in parts:
+        for text in part:
+            raw = text.encode("utf-8", "surrogatepass")
+            sha.update(len(raw).to_bytes(8, "little") + raw)
+        sha.update(b"\xff" * 8)
+    return sha.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """For each query an ordered list of documents and scores, held as arrays.
+
+    Query i owns rows ``offsets[i]:offsets[i + 1]`` of ``index`` (positions in ``documents``)
+    and ``scores`` (float32). The order is trec_eval's: score descending, then document id
+    descending. ``beyond[i]`` counts further documents that tie with the last one of query i.
+    """
+
+    queries: Sequence[str]
+    documents: Sequence[str]
+    offsets: Int64
+    index: Int64
+    scores: Float32
+    beyond: Int64
+
+    @classmethod
+    def ranked(
+        cls,
+        queries: Sequence[str],
+        documents: Sequence[str],
+        query: Int64,
+        document: Int64,
+        scores: npt.ArrayLike,
+        beyond: Int64 | None = None,
+    ) -> Run:
+        """Order loose rows (query index, document index, score; n each) into a run.
+
+        :raises InvalidScores: for a non-finite score, or one document twice for one query.
+        """
+        scores = np.asarray(scores, np.float32)
+        if bad := np.flatnonzero(~np.isfinite(scores)).tolist():
+            where = f"query {queries[query[bad[0]]]!r}, document {documents[document[bad[0]]]!r}"
+            raise InvalidScores(f"{len(bad)} of {len(scores)} scores are not finite, first for {where}")
+        order = np.lexsort((-_places(documents, document), -scores, query))
+        query, document, scores = query[order], document[order], scores[order]
+        pairs = np.sort(query * max(len(documents), 1) + document)
+        if twice := pairs[:-1][pairs[1:] == pairs[:-1]].tolist():
+            q, d = divmod(twice[0], len(documents))
+            raise InvalidScores(f"document {documents[d]!r} is ranked twice for query {queries[q]!r}")
+        offsets = np.searchsorted(query, np.arange(len(queries) + 1)).astype(np.int64)
+        beyond = np.zeros(len(queries), np.int64) if beyond is None else beyond
+        return cls(queries, documents, offsets, document, scores, beyond)
+
+    @classmethod
+    def from_dict(cls, run: Mapping[str, Mapping[str, float]]) -> Run:
+        """From ``{query: {document: score}}``."""
+        queries, documents = list(run), list(dict.fromkeys(d for docs in run.values() for d in docs))
+        at = {d: i for i, d in enumerate(documents)}
+        query = np.repeat(np.arange(len(queries)), [len(run[q]) for q in queries]).astype(np.int64)
+        document = np.array([at[d] for docs in run.values() for d in docs], np.int64)
+        return cls.ranked(queries, documents, query, document, [s for docs in run.values() for s in docs.values()])
+
+    def to_dict(self) -> dict[str, dict[str, float]]:
+        """As ``{query: {document: score}}``, best first; queries without documents are left out."""
+        return {q: docs for i, q in enumerate(self.queries) if (docs := dict(self.rows(i)))}
+
+    def rows(self, i: int) -> list[tuple[str, float]]:
+        """The ranked documents of query i with their scores."""
+        span = slice(self.offsets[i], self.offsets[i + 1])
+        names = (self.documents[d] for d in self.index[span])
+        return list(zip(names, self.scores[span].tolist(), strict=True))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def _places(documents: Sequence[str], document: Int64) -> Int64:
+    """The place of each row's document id among the ids that occur, ids ascending by code point."""
+    used, inverse = np.unique(document, return_inverse=True)
+    names = [documents[d] for d in used]
+    places = np.empty(len(used), np.int64)
+    places[sorted(range(len(used)), key=names.__getitem__)] = np.arange(len(used))
+    return places[inverse]
+
+
+@dataclass(frozen=True)
+class Card:
+    """Which model this is: all that separates its scores from another's.
+
+    ``variant`` holds what was asked for beyond the checkpoint's own settings (settings,
+    prompts, dtype); ``unprompted`` the roles for which the model's family has a prompt that
+    was not used; ``parameters`` the weights' count where it is known.
+    """
+
+    model: str
+    revision: str
+    adapter: str
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    variant: Mapping[str, Any] = field(default_factory=dict)
+    unprompted: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Anything that can be evaluated. ``card`` says who it is."""
+
+    @property
+    def card(self) -> Card: ...
+
+    def report(self) -> dict[str, Any]:
+        """What happened since the last call: truncated, tokens_lost, rates, device."""
+        ...
+
+
+@runtime_checkable
+class Scorer(Model, Protocol):
+    """A model that scores text pairs: STS and reranking."""
+
+    def score(self, pairs: Sequence[tuple[str, str]], roles: tuple[str, str]) -> Float32:
+        """One float32 score a pair, higher is closer; ``roles`` are those of left and right."""
+        ...
+
+
+@runtime_checkable
+class Searcher(Model, Protocol):
+    """A model that searches a corpus."""
+
+    def search(self, queries: Texts, documents: Texts, k: int) -> Run:
+        """The best k documents of each query, with the count of ties beyond the last."""
+        ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model on one task, everything inside itself (``interface.md``, "A result").
+
+    ``host`` is what may differ between two equal results: it is outside equality.
+    """
+
+    schema: int
+    task: str
+    task_version: int
+    kind: str
+    model: str
+    revision: str
+    adapter: str
+    main: str
+    scores: dict[str, float]
+    definitions: dict[str, str]
+    counts: dict[str, int]
+    data: dict[str, Any]
+    prompts: dict[str, str]
+    settings: dict[str, Any]
+    key: str
+    ties: dict[str, tuple[float, float]] = field(default_factory=dict)
+    variant: dict[str, Any] = field(default_factory=dict)
+    unprompted: list[str] = field(default_factory=list)
+    host: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    __pydantic_config__ = {"extra": "forbid"}
