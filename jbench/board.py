@@ -65,7 +65,7 @@ def of_tasks(tasks: Sequence[Task]) -> Board:
 
 
 def _row(board: Board, found: Mapping[tuple[str, int], Result], say_revision: bool) -> Row:
-    cells = []
+    cells: list[Cell | None] = []
     for column in board.columns:
         result = found.get((column.task, column.version))
         if result is None or column.measure not in result.scores:
@@ -92,13 +92,15 @@ def _row(board: Board, found: Mapping[tuple[str, int], Result], say_revision: bo
 def _average(board: Board, cells: Sequence[Cell | None]) -> float | None:
     if board.average is None:
         return None
-    averaged = [c for c, column in zip(cells, board.columns, strict=True) if column.task in board.average.over]
+    averaged = [c for c, column in zip(cells, board.columns, strict=True) if column.id in board.average.over]
     values = [cell.value for cell in averaged if cell is not None]
     return fmean(values) if len(values) == len(averaged) else None
 
 
 def _variant(variant: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(variant.items()))
+    flat = {k: v for k, v in variant.items() if not isinstance(v, Mapping)}
+    flat |= {f"{role} prompt": repr(text) for role, text in variant.get("prompts", {}).items()}
+    return ", ".join(f"{key}={value}" for key, value in sorted(flat.items()))
 
 
 def _rank(row: Row) -> tuple[float, int, float, str]:

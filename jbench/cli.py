@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from jbench.board import Table
     from jbench.evaluate import Failure
+    from jbench.registry import Board
+    from jbench.task import Task
     from jbench.types import Result
 
 app = typer.Typer(
@@ -92,6 +93,7 @@ def run(
     from jbench.evaluate import Failure, evaluate
 
     outcomes: list[Result | Failure] = []
+    said: set[str] = set()
     with display() as shown:
         options = Options(
             name=name,
@@ -104,8 +106,10 @@ def run(
             track=shown.track,
         )
         for outcome in evaluate(names, tasks, results, options, overwrite):
+            if (line := _line(outcome)) not in said:
+                shown.say(line)
+            said.add(line)
             outcomes.append(outcome)
-            shown.say(_line(outcome))
     _print_outcomes(outcomes, definition, tasks, results, json)
     failed = {outcome.exit for outcome in outcomes if isinstance(outcome, Failure)}
     raise typer.Exit(next((code for code in EXIT_ORDER if code in failed), 0))
@@ -146,7 +150,9 @@ def models(results: ResultDirs = None, json: Json = False) -> None:
         for family in families()
         for pattern in family.match
     ]
-    measured = {r.model: f"measured, {r.adapter}" for r in read_all([home("leaderboards") / "results", *(results or [RESULTS])])}
+    measured = {
+        r.model: f"measured, {r.adapter}" for r in read_all([home("leaderboards") / "results", *(results or [RESULTS])])
+    }
     rows += [{"model": m, "what": what, "prompts": {}} for m, what in measured.items() if m not in LEXICAL]
     _print_rows(rows, json, ("model", "what", "prompts"))
 
@@ -182,15 +188,16 @@ def board(
 
 
 def _print_outcomes(
-    outcomes: list[Result | Failure], definition: Any, tasks: list[Any], results: Path, json: bool
+    outcomes: list[Result | Failure], definition: Board | None, tasks: list[Task], results: Path, json: bool
 ) -> None:
     import orjson
 
     from jbench.board import draw, of_tasks
     from jbench.evaluate import Failure
     from jbench.files import write
+    from jbench.registry import home
     from jbench.render import markdown
-    from jbench.results import as_dict
+    from jbench.results import as_dict, read_all
 
     done = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
     if json:
@@ -201,20 +208,21 @@ def _print_outcomes(
             for o in outcomes
         ]
         typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+    elif done and definition is None:
+        _print_text(markdown.render(draw(of_tasks(tasks), done)), "md")
     elif done:
-        table: Table = draw(definition or of_tasks(tasks), done)
-        text = markdown.render(table)
+        text = markdown.render(draw(definition, read_all([home("leaderboards") / "results", results])))
         _print_text(text, "md")
-        if definition:
-            write(results / f"{definition.id}.md", text)
-            typer.echo(f"written to {results / f'{definition.id}.md'}; results in {results}", err=True)
+        write(results / f"{definition.id}.md", text)
+        typer.echo(f"written to {results / f'{definition.id}.md'}", err=True)
 
 
 def _line(outcome: Result | Failure) -> str:
     from jbench.evaluate import Failure
 
     if isinstance(outcome, Failure):
-        return f"{outcome.trace}error: {outcome.model} on {outcome.task}: {outcome.error}"
+        on = f" on {outcome.task}" if outcome.opened else ""
+        return f"{outcome.trace}error: {outcome.model}{on}: {outcome.error}"
     how = "stored" if outcome.host.get("stored") else f"{outcome.host['seconds']:.1f} s"
     figures = " ".join(f"{name} {value:.4f}" for name, value in outcome.scores.items())
     return f"{outcome.model} on {outcome.task}: {figures} ({how})"
@@ -246,19 +254,25 @@ def _print_rows(rows: list[dict[str, Any]], json: bool, columns: tuple[str, ...]
 
 
 def _plain(value: Any) -> str:
-    return ", ".join(f"{v!r} for {k}" if isinstance(v, str) else f"{v:,} {k}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+    return (
+        ", ".join(f"{v!r} for {k}" if isinstance(v, str) else f"{v:,} {k}" for k, v in value.items())
+        if isinstance(value, dict)
+        else str(value)
+    )
 
 
 def main() -> None:
     """The command ``jbench``: errors of the user's become one line and an exit code."""
-    from jbench.types import JbenchError
-
     try:
         app()
-    except JbenchError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(error.exit)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             print("stopped; what was finished is saved, and the same command goes on from there", file=sys.stderr)
         raise
+    except Exception as error:
+        from jbench.types import JbenchError
+
+        if not isinstance(error, JbenchError):
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(error.exit)

@@ -45,44 +45,47 @@ class Encoder:
     """Encodes through ``tokenize`` and ``forward`` and remembers every vector.
 
     ``tokenize(texts)`` gives token lists cut at ``max_length`` and how many tokens each text
-    lost; ``forward(batch)`` gives float32[len(batch), d] for a batch of them.
+    lost; ``forward(batch, prompt)`` gives float32[len(batch), d] for a batch of them, which all
+    begin with ``prompt``.
     """
 
     tokenize: Callable[[list[str]], tuple[list[Tokens], list[int]]]
-    forward: Callable[[list[Tokens]], Float32]
+    forward: Callable[[list[Tokens], str], Float32]
     budget: int
     track: Track
     tally: Tally = field(default_factory=Tally)
-    _vectors: dict[str, Float32] = field(default_factory=dict)
-    _lost: dict[str, int] = field(default_factory=dict)
+    _vectors: dict[tuple[str, str], Float32] = field(default_factory=dict)
+    _lost: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def __call__(self, texts: Sequence[str], prompt: str) -> Float32:
         """float32[len(texts), d], in the order of ``texts``, each with ``prompt`` before it.
 
         :raises InvalidScores: when the model gives NaN or infinity for a text.
         """
-        asked = [prompt + text for text in texts]
+        asked = [(prompt, text) for text in texts]
         distinct = list(dict.fromkeys(asked))
         if new := [text for text in distinct if text not in self._vectors]:
-            self._encode(new)
-        self.tally.truncated += sum(self._lost[text] > 0 for text in distinct)
-        self.tally.tokens_lost += sum(self._lost[text] for text in distinct)
+            self._encode(new, prompt)
+        lost = [self._lost[text] for text in distinct]
+        self.tally.truncated += sum(n > 0 for n in lost)
+        self.tally.tokens_lost += sum(lost)
         return np.stack([self._vectors[text] for text in asked]) if asked else np.zeros((0, 1), np.float32)
 
-    def _encode(self, texts: list[str]) -> None:
+    def _encode(self, asked: list[tuple[str, str]], prompt: str) -> None:
         start = time.perf_counter()
-        tokens, lost = self.tokenize(texts)
+        tokens, lost = self.tokenize([prompt + text for _, text in asked])
         lengths = np.array([len(t["input_ids"]) for t in tokens])
-        advance = self.track("encode", len(texts))
+        advance = self.track("encode", len(asked))
         for batch in batches(lengths, self.budget):
-            vectors = self.forward([tokens[i] for i in batch])
+            vectors = self.forward([tokens[i] for i in batch], prompt)
             if bad := np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
-                raise InvalidScores(f"the model gave a non-finite vector for the text {texts[batch[bad[0]]][:40]!r}")
+                text = asked[batch[bad[0]]][1]
+                raise InvalidScores(f"the model gave a non-finite vector for the text {text[:40]!r}")
             for i, vector in zip(batch, vectors, strict=True):
-                self._vectors[texts[i]], self._lost[texts[i]] = vector, lost[i]
+                self._vectors[asked[i]], self._lost[asked[i]] = vector, lost[i]
             self.tally.padding += int(lengths[batch].max() * len(batch) - lengths[batch].sum())
             advance(len(batch))
-        self.tally.texts += len(texts)
+        self.tally.texts += len(asked)
         self.tally.tokens += int(lengths.sum())
         self.tally.seconds += time.perf_counter() - start
 

@@ -23,12 +23,16 @@ _RECORDED = ("torch", "sentence-transformers", "transformers", "numpy", "scipy",
 
 @dataclass(frozen=True)
 class Failure:
-    """A model and task that gave no result. ``trace`` is set for bugs alone."""
+    """A model and task that gave no result.
+
+    ``opened`` is false when the model itself was not to be had; ``trace`` is set for bugs alone.
+    """
 
     task: str
     model: str
     error: str
     exit: int
+    opened: bool = True
     trace: str = ""
 
 
@@ -49,7 +53,7 @@ def evaluate(
         try:
             model = open_model(name, options)
         except Exception as error:
-            yield from (_failure(task, name, error) for task in tasks)
+            yield from (_failure(task, name, error, opened=False) for task in tasks)
             continue
         for task in tasks:
             try:
@@ -107,8 +111,9 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in _RECORDED}
 
 
-def _failure(task: Task, model: str, error: Exception) -> Failure:
+def _failure(task: Task, model: str, error: Exception, opened: bool = True) -> Failure:
+    message = " ".join(str(error).split())
     if isinstance(error, JbenchError):
-        return Failure(task.id, model, " ".join(str(error).split()), error.exit)
+        return Failure(task.id, model, message, error.exit, opened)
     trace = "".join(traceback.format_exception(error))
-    return Failure(task.id, model, f"{type(error).__name__}: {' '.join(str(error).split())}", 1, trace)
+    return Failure(task.id, model, f"{type(error).__name__}: {message}", 1, opened, trace)

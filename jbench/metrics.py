@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def measure_pairs(gold: Sequence[float], predicted: Float32, measures: Sequence[
             raise InvalidScores(f"{len(bad)} of {len(column)} {what} scores are not finite, first for pair {bad[0]}")
         if len(column) < 2 or np.ptp(column) == 0:
             raise InvalidScores(f"a correlation is undefined: {len(column)} {what} scores, all the same")
-    by_name = {"spearman": stats.spearmanr, "pearson": stats.pearsonr}
+    by_name: dict[str, Any] = {"spearman": stats.spearmanr, "pearson": stats.pearsonr}
     scores = {name: float(by_name[parse(name).base](x, y).statistic) for name in measures}
     return Measured(scores, {}, [str(i) for i in range(len(x))], {"gold": x, "predicted": y})
 
@@ -126,7 +127,7 @@ def measure_run(run: Run, qrels: Qrels, measures: Sequence[str]) -> Measured:
             low, high = mean(least[str(m)], m), mean(most[str(m)], m)
             if not math.isclose(low, high, abs_tol=1e-12):
                 ties[str(m)] = (low, high)
-    answered = {run.queries[i] for i in np.flatnonzero(np.diff(run.offsets))}
+    answered = {run.queries[i] for i in np.flatnonzero(np.diff(run.offsets)).tolist()}
     unanswered = sum(q not in answered for q in queries)
     return Measured(scores, ties, queries, {**per_query, "relevant": relevant}, unanswered)
 

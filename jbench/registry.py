@@ -37,13 +37,18 @@ class Column(BaseModel):
     title: str = ""
 
     @property
+    def id(self) -> str:
+        """``task measure``, such as ``jsts@valid1457 spearman``."""
+        return f"{self.task} {self.measure}"
+
+    @property
     def label(self) -> str:
         """The column's heading: its title, else the task's id; the measure below."""
         return f"{self.title or self.task} {self.measure}"
 
 
 class Average(BaseModel):
-    """A named mean over columns, shown only for rows that have all of them."""
+    """A named mean over columns (by id), shown only for rows that have all of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -75,12 +80,12 @@ class Board(BaseModel):
 
         :raises UsageError: naming what is wrong.
         """
-        tasks = [column.task for column in self.columns]
+        ids = [column.id for column in self.columns]
         for column in self.columns:
             parse(column.measure)
-            if sum(column == other for other in self.columns) > 1:
-                raise UsageError(f"board {self.id}: column {column.label!r} stands twice")
-        if self.average and (stray := next((t for t in self.average.over if t not in tasks), None)):
+            if ids.count(column.id) > 1:
+                raise UsageError(f"board {self.id}: column {column.id!r} stands twice")
+        if self.average and (stray := next((i for i in self.average.over if i not in ids), None)):
             raise UsageError(f"board {self.id}: average {self.average.name!r} runs over {stray!r}, not a column")
 
 

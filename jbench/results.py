@@ -83,7 +83,9 @@ def _prompts(card: Card, task: Task) -> dict[str, str]:
 def path_of(root: Path, card: Card, task: Task) -> Path:
     """Where the result of ``card`` on ``task`` lies under ``root``."""
     variant = f".{sha256(_canonical(dict(card.variant))).hexdigest()[:8]}" if card.variant else ""
-    return root / safe_name(card.model) / safe_name(card.revision) / f"{safe_name(task.id)}.v{task.version}{variant}.json"
+    return (
+        root / safe_name(card.model) / safe_name(card.revision) / f"{safe_name(task.id)}.v{task.version}{variant}.json"
+    )
 
 
 def save(path: Path, result: Result, measured: Measured, clusters: Iterable[str] | None = None) -> None:

@@ -139,7 +139,10 @@ class Reranking(Ranked):
         at = {d: i for i, d in enumerate(data.documents.ids)}
         query = np.repeat(np.arange(len(lists)), [len(docs) for docs in lists]).astype(np.int64)
         document = np.array([at[d] for docs in lists for d in docs], np.int64)
-        pairs = [(data.queries.texts[q], data.documents.texts[d]) for q, d in zip(query, document, strict=True)]
+        pairs = [
+            (data.queries.texts[q], data.documents.texts[d])
+            for q, d in zip(query.tolist(), document.tolist(), strict=True)
+        ]
         scores = model.score(pairs, ("query", "document"))
         return Run.ranked(data.queries.ids, data.documents.ids, query, document, scores)
 

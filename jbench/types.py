@@ -73,10 +73,10 @@ class Absent(Sequence[str]):
     """
 
     def __init__(self, count: int, reason: str) -> None:
-        self.count, self.reason = count, reason
+        self._length, self.reason = count, reason
 
     def __len__(self) -> int:
-        return self.count
+        return self._length
 
     def __getitem__(self, index: Any) -> Any:
         raise Unavailable(self.reason)
@@ -296,7 +296,7 @@ class Card:
 
     ``variant`` holds what was asked for beyond the checkpoint's own settings (settings,
     prompts, dtype); ``unprompted`` the roles for which the model's family has a prompt that
-    was not used; ``parameters`` the weights' count where it is known.
+    was not used.
     """
 
     model: str
@@ -313,7 +313,9 @@ class Model(Protocol):
     """Anything that can be evaluated. ``card`` says who it is."""
 
     @property
-    def card(self) -> Card: ...
+    def card(self) -> Card:
+        """Its identity, known before any weights are loaded."""
+        ...
 
     def report(self) -> dict[str, Any]:
         """What happened since the last call: truncated, tokens_lost, rates, device."""
@@ -338,7 +340,7 @@ class Searcher(Model, Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """One model on one task, everything inside itself (``interface.md``, "A result").
 
@@ -355,14 +357,14 @@ class Result:
     main: str
     scores: dict[str, float]
     definitions: dict[str, str]
+    ties: dict[str, tuple[float, float]] = field(default_factory=dict)
     counts: dict[str, int]
     data: dict[str, Any]
     prompts: dict[str, str]
-    settings: dict[str, Any]
-    key: str
-    ties: dict[str, tuple[float, float]] = field(default_factory=dict)
-    variant: dict[str, Any] = field(default_factory=dict)
     unprompted: list[str] = field(default_factory=list)
+    settings: dict[str, Any]
+    variant: dict[str, Any] = field(default_factory=dict)
+    key: str
     host: dict[str, Any] = field(default_factory=dict, compare=False)
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012

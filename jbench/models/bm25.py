@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
@@ -68,10 +69,10 @@ def _mecab(text: str) -> list[str]:
 
 
 @cache
-def _tagger() -> Callable[[str], list[object]]:  # type: ignore[type-arg]
+def _tagger() -> Any:
     import fugashi
 
-    return fugashi.Tagger("-Owakati")  # type: ignore[no-any-return]
+    return fugashi.Tagger("-Owakati")
 
 
 TOKENIZERS: dict[str, Callable[[str], list[str]]] = {"char-bigram": _char_bigrams, "mecab": _mecab}

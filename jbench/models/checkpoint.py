@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -175,8 +176,12 @@ def _fetch(repo: str, revision: str | None) -> Path:
         return Path(snapshot_download(repo, revision=revision, local_files_only=offline(), ignore_patterns=_SKIPPED))
     except Exception as error:  # the hub's client raises many kinds; each means "not to be had"
         at = f"{repo}@{revision}" if revision else repo
-        where = "not in the hub cache and the network is off" if offline() else f"not to be had ({type(error).__name__})"
-        raise Unavailable(f"{at} is {where}; on a machine with network, `hf download {repo}` fills the cache") from error
+        where = (
+            "not in the hub cache and the network is off" if offline() else f"not to be had ({type(error).__name__})"
+        )
+        raise Unavailable(
+            f"{at} is {where}; on a machine with network, `hf download {repo}` fills the cache"
+        ) from error
 
 
 def _fingerprint(folder: Path) -> str:
@@ -196,10 +201,8 @@ def _fingerprint(folder: Path) -> str:
     sha = hashlib.sha256()
     for (name, _), path in zip(stats, files, strict=True):
         sha.update(f"{name}\0{file_sha256(path)}\n".encode("utf-8", "surrogatepass"))
-    try:
+    with suppress(Unavailable):  # a read-only home costs the memory, not the run
         write(memory, json.dumps({"state": state, "sha256": sha.hexdigest()}))
-    except Unavailable:
-        pass  # a read-only home costs the memory, not the run
     return sha.hexdigest()
 
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
-
 
 from jbench.encode import TOKENS_PER_BATCH, Encoder, Tokens
 from jbench.models.checkpoint import Checkpoint
@@ -99,7 +98,9 @@ class Dense:
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.base.modules import Transformer
         from sentence_transformers.sentence_transformer.modules import Pooling
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call] # it draws bars off a terminal too
         folder, trust = str(self.checkpoint.folder), self.options.trust_remote_code
         weights = {"dtype": dtype, "use_safetensors": True}
         if self.checkpoint.modules and "pooling" not in self.card.variant:
@@ -134,10 +135,15 @@ class Dense:
                     lost[i] = len(ids) - len(tokens[i]["input_ids"])
             return tokens, lost
 
+        @cache
+        def prompt_length(prompt: str) -> dict[str, int]:
+            # Only a pooling that leaves the prompt out looks at it.
+            return {k: n for k, n in module.preprocess([""], prompt=prompt).items() if k == "prompt_length"}
+
         @torch.inference_mode()
-        def forward(batch: list[Tokens]) -> Float32:
+        def forward(batch: list[Tokens], prompt: str) -> Float32:
             padded = tokenizer.pad({key: [t[key] for t in batch] for key in batch[0]}, return_tensors="pt")
-            features = {key: value.to(module.device) for key, value in padded.items()}
+            features = {key: value.to(module.device) for key, value in padded.items()} | prompt_length(prompt)
             vectors: Float32 = module(features)["sentence_embedding"].float().cpu().numpy()
             return vectors
 
@@ -199,6 +205,3 @@ def _one_of(key: str, value: str, known: Sequence[str]) -> str:
     if value not in known:
         raise unknown(key, value, known)
     return value
-
-
-

@@ -20,6 +20,8 @@ def open_model(string: str, options: Options | None = None) -> Model:
     :raises Unavailable: when the file or checkpoint is not to be had.
     """
     options = options or Options()
+    if string.startswith(("rerank(", "rrf(")):
+        raise UsageError(f"{string}: combining models is not in this version")
     scheme, colon, rest = string.partition(":")
     if string == "ngram":
         from jbench.models.ngram import ngram
@@ -38,8 +40,6 @@ def open_model(string: str, options: Options | None = None) -> Model:
         return runfile(rest, options.name, options.say)
     if colon and scheme not in (*CHECKPOINTS, *LATER):
         raise unknown("model", string, (*LEXICAL, "run:PATH", "dense:CHECKPOINT"))
-    if string.startswith(("rerank(", "rrf(")):
-        raise UsageError(f"{string}: combining models is not in this version")
     if not colon and not string.startswith((".", "/", "~")) and "/" not in string and not os.path.isdir(string):
         raise unknown("model", string, (*LEXICAL, "run:PATH", "org/name", "./folder"))
     return _checkpoint(rest if colon else string, scheme if colon else None, options)

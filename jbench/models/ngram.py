@@ -26,4 +26,5 @@ def _vectors(queries: Sequence[str], documents: Sequence[str]) -> tuple[Matrix, 
     hashed = HashingVectorizer(
         analyzer="char", ngram_range=(1, LONGEST), n_features=COLUMNS, norm="l2", alternate_sign=False, dtype=np.float32
     )
-    return tuple(hashed.transform([unicodedata.normalize("NFKC", t) for t in texts]) for texts in (queries, documents))  # type: ignore[return-value]
+    asked, held = ([unicodedata.normalize("NFKC", text) for text in texts] for texts in (queries, documents))
+    return hashed.transform(asked), hashed.transform(held)

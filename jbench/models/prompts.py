@@ -67,7 +67,7 @@ def resolve(
 
 
 def parse(items: list[str]) -> dict[str, str]:
-    """``ROLE=TEXT`` options as a dictionary; ``\\n`` in the text is a line break.
+    r"""``ROLE=TEXT`` options as a dictionary; ``\n`` in the text is a line break.
 
     :raises UsageError: for an item without ``=``.
     """

@@ -38,7 +38,9 @@ class RunFile:
         mine = [(i, at[q]) for i, q in enumerate(queries.ids) if q in at]
         missing = [q for q in queries.ids if q not in at]
         if not mine:
-            raise InvalidScores(f"{self.card.model} answers none of the {len(queries)} queries: a run for another task?")
+            raise InvalidScores(
+                f"{self.card.model} answers none of the {len(queries)} queries: a run for another task?"
+            )
         self._tell("no ranking, counted as 0", missing, len(queries))
         self._tell("a ranking but no place in the task, left out", list(at.keys() - set(queries.ids)), len(at))
         query: list[int] = []

@@ -12,7 +12,7 @@ from jbench.board import Table
 
 def render(table: Table) -> str:
     """Columns: model, revision, adapter, variant, then value, low and high of each column."""
-    columns = [f"{column.task} {column.measure}" for column in table.board.columns]
+    columns = [column.id for column in table.board.columns]
     heads = ["model", "revision", "adapter", "variant", "unprompted"]
     heads += [f"{column}{part}" for column in columns for part in ("", " low", " high")]
     heads += [table.board.average.name] if table.board.average else []

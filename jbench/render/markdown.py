@@ -12,8 +12,8 @@ from jbench.board import Cell, Table
 def render(table: Table) -> str:
     """Figures are percentages with two decimals."""
     board = table.board
-    heads = ["model", *(column.label for column in board.columns)]
-    best = [max((row.cells[i].value for row in table.rows if row.cells[i]), default=None) for i in _columns(table)]  # type: ignore[union-attr]
+    heads = ["model", *(_escape(column.label) for column in board.columns)]
+    best = [_best([row.cells[i] for row in table.rows]) for i in range(len(board.columns))]
     lines = []
     for row in table.rows:
         figures = [_figure(cell, top) for cell, top in zip(row.cells, best, strict=True)]
@@ -27,8 +27,9 @@ def render(table: Table) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _columns(table: Table) -> range:
-    return range(len(table.board.columns))
+def _best(cells: Sequence[Cell | None]) -> float | None:
+    values = [cell.value for cell in cells if cell]
+    return max(values) if len(values) > 1 else None
 
 
 def _figure(cell: Cell | None, best: float | None) -> str:
@@ -46,7 +47,9 @@ def _notes(table: Table) -> list[str]:
         notes.append(f"- {_escape(board.average.name)}: mean of {len(board.average.over)} columns, complete rows only.")
     tied = [cell.ties[1] - cell.ties[0] for row in table.rows for cell in row.cells if cell and cell.ties]
     if tied:
-        notes.append(f"- ≈ documents tie: another order of them moves the figure, by {100 * max(tied):.2f} at the most.")
+        notes.append(
+            f"- ≈ documents tie: another order of them moves the figure, by {100 * max(tied):.2f} at the most."
+        )
     if any(row.unprompted for row in table.rows):
         notes.append("- † ran without a prompt that this model's family has.")
     return ["\n".join(notes), *([_escape(board.note)] if board.note else [])]

@@ -1,0 +1,67 @@
+"""The one door: ``nox -s lint types tests bench boards``. Each session installs from constraints.txt."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests", "boards"]
+nox.options.reuse_existing_virtualenvs = True
+# Inside an environment that has everything, `nox --no-venv` runs the sessions as they are.
+
+
+def install(session: nox.Session, *extras: str) -> None:
+    if session.virtualenv.is_sandboxed:
+        # torch first and exactly: a looser request may bring gigabytes of accelerator libraries.
+        pin = next(line for line in Path("constraints.txt").read_text().splitlines() if line.startswith("torch=="))
+        session.install(pin)
+        named = f"[{','.join(extras)}]" if extras else ""
+        session.install("-c", "constraints.txt", "-e", f".{named}")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: rules and format."""
+    install(session, "dev")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy, strict."""
+    install(session, "dev")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The default suite; JBENCH_MIRROR names a folder of real data."""
+    install(session, "dev")
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Speed, as ratios against peers in the same run."""
+    install(session, "dev")
+    session.run("pytest", "tests/benchmarks", "-p", "benchmark", "--timeout=1200", "-s", *session.posargs)
+
+
+@nox.session
+def boards(session: nox.Session) -> None:
+    """Evaluate the embedded board anew; its result and every generated board must be what is committed."""
+    install(session)
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("jbench", "run", "--results", folder)
+        empty = os.path.join(folder, "empty")
+        for path in sorted(Path("leaderboards").glob("*.toml")):
+            for form in ("md", "csv"):
+                out = str(path.with_suffix(f".{form}"))
+                for results in (empty, folder):
+                    session.run(
+                        "jbench", "board", path.stem, "--format", form, "--results", results, "--output", out, "--check"
+                    )

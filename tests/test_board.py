@@ -1,0 +1,191 @@
+"""A board is its definition and the results, nothing else; every format says the same."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from jbench import Result
+from jbench.board import draw
+from jbench.registry import Average, Board, Column, find_board
+from jbench.render import FORMATS
+from jbench.types import Unavailable, UsageError
+
+BOARD = Board(
+    name="two",
+    version=1,
+    title="Two tasks",
+    status="draft",
+    columns=(
+        Column(task="a@x", version=1, measure="spearman", title="A"),
+        Column(task="b@x", version=1, measure="ndcg@10"),
+    ),
+    average=Average(name="mean of 2", over=("a@x spearman", "b@x ndcg@10")),
+)
+
+
+def result(model, task, value, **more):
+    measure = "spearman" if task == "a@x" else "ndcg@10"
+    base = {
+        "schema": 1, "task": task, "task_version": 1, "kind": "sts", "model": model, "revision": "r1",
+        "adapter": "dense", "main": measure, "scores": {measure: value}, "definitions": {}, "counts": {},
+        "data": {}, "prompts": {}, "settings": {}, "key": "k",
+    }  # fmt: skip
+    return Result(**{**base, **more})
+
+
+RESULTS = [
+    result("low", "a@x", 0.5),
+    result("low", "b@x", 0.25),
+    result("high", "a@x", 0.75),
+    result("high", "b@x", 0.5, ties={"ndcg@10": (0.4, 0.65)}),
+    result("part", "a@x", 0.99),
+]
+
+
+def rows(results, board=BOARD):
+    return [(r.label, [c and c.value for c in r.cells], r.average) for r in draw(board, results).rows]
+
+
+def test_complete_rows_come_first_by_their_mean():
+    assert rows(RESULTS) == [
+        ("high", [0.75, 0.5], 0.625),
+        ("low", [0.5, 0.25], 0.375),
+        ("part", [0.99, None], None),
+    ]
+
+
+def test_the_order_of_results_changes_nothing():
+    assert rows(RESULTS[::-1]) == rows(RESULTS)
+
+
+def test_a_result_of_another_version_or_task_has_no_column():
+    assert rows([result("m", "a@x", 0.5, task_version=2), result("m", "c@x", 0.5)]) == []
+
+
+def test_revisions_and_variants_are_rows_of_their_own():
+    found = rows(
+        [
+            result("m", "a@x", 0.1),
+            result("m", "a@x", 0.2, revision="r2"),
+            result("m", "a@x", 0.3, variant={"pooling": "cls", "prompts": {"query": "q: "}}),
+            result("m", "a@x", 0.4, adapter="sparse"),
+        ]
+    )
+    assert sorted(label for label, _, _ in found) == [
+        "m @ r1",
+        "m @ r1",
+        "m @ r1 (pooling=cls, query prompt='q: ')",
+        "m @ r2",
+    ]
+
+
+def test_markdown_is_aligned_bold_and_explained():
+    assert FORMATS["md"](draw(BOARD, RESULTS)) == (
+        "# Two tasks (two.v1, draft)\n\n"
+        "| model | A spearman | b@x ndcg@10 | mean of 2 |\n"
+        "| :---- | ---------: | ----------: | --------: |\n"
+        "| high  |      75.00 | **50.00** ≈ |     62.50 |\n"
+        "| low   |      50.00 |       25.00 |     37.50 |\n"
+        "| part  |  **99.00** |             |           |\n\n"
+        "- A spearman: `a@x` version 1\n"
+        "- Figures are percentages, the best of a column bold; an empty cell was not measured.\n"
+        "- mean of 2: mean of 2 columns, complete rows only.\n"
+        "- ≈ documents tie: another order of them moves the figure, by 25.00 at the most.\n"
+    )
+
+
+def test_a_model_that_ran_without_its_prompts_is_marked_in_every_format():
+    table = draw(BOARD, [result("e5", "a@x", 0.5, unprompted=["sts"])])
+    assert "| e5 †  |" in FORMATS["md"](table)
+    assert "† ran without a prompt" in FORMATS["md"](table)
+    assert next(csv.DictReader(io.StringIO(FORMATS["csv"](table))))["unprompted"] == "sts"
+    assert json.loads(FORMATS["json"](table))["rows"][0]["unprompted"] == ["sts"]
+
+
+def test_a_board_without_results_says_so():
+    assert "No results yet." in FORMATS["md"](draw(BOARD, []))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a|b\n| x", "<img src=x onerror=1>", "[x](javascript:1)", "**b**", "`c`", "a\u202eb", "\x1b[31mred", "&lt;"],
+)
+def test_a_hostile_name_stays_in_its_cell(name):
+    from markdown_it import MarkdownIt
+
+    tokens = MarkdownIt("commonmark").enable("table").parse(FORMATS["md"](draw(BOARD, [result(name, "a@x", 0.5)])))
+    cells = [t for t in tokens if t.type == "td_open"]
+    inline = [t for t in tokens if t.type == "inline"]
+    assert len(cells) == 4
+    kinds = {child.type for t in inline[5:6] for child in t.children}
+    assert kinds <= {"text", "text_special"}
+    assert not {"\u202e", "\x1b"} & set("".join(t.content for t in inline))
+
+
+def test_csv_gives_fractions_and_intervals_and_runs_nothing():
+    text = FORMATS["csv"](draw(BOARD, [*RESULTS, result("=HYPERLINK()", "a@x", 0.1)]))
+    first, *_, last = csv.DictReader(io.StringIO(text))
+    assert (first["a@x spearman"], first["b@x ndcg@10"], first["b@x ndcg@10 low"]) == ("0.75", "0.5", "0.4")
+    assert (first["mean of 2"], last["mean of 2"], last["model"]) == ("0.625", "", "'=HYPERLINK()")
+
+
+def test_json_holds_definition_and_rows():
+    found = json.loads(FORMATS["json"](draw(BOARD, RESULTS)))
+    assert found["board"]["columns"][0]["task"] == "a@x"
+    assert found["rows"][0]["cells"][1] == {"value": 0.5, "ties": [0.4, 0.65]}
+    assert found["rows"][2]["cells"][1] is None
+
+
+GOOD = """
+name = "x"
+version = 1
+title = "X"
+status = "draft"
+[[columns]]
+task = "a@x"
+version = 1
+measure = "ndcg@10"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (GOOD.replace("ndcg", "ndgc"), "did you mean .*ndcg@10"),
+        (GOOD.replace('status = "draft"', 'status = "final"'), "board x.toml: status"),
+        (GOOD + "colour = 1\n", r"board x.toml: columns.0.colour: Extra"),
+        (GOOD + '[average]\nname = "m"\nover = ["b@x ndcg@10"]\n', "average 'm' runs over 'b@x ndcg@10', not a column"),
+        (GOOD + '[[columns]]\ntask = "a@x"\nversion = 1\nmeasure = "ndcg@10"\n', "stands twice"),
+        ("name = ", "board x.toml: Invalid value"),
+    ],
+)
+def test_a_bad_definition_is_one_line(text, says, tmp_path):
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(UsageError, match=says) as caught:
+        find_board(str(tmp_path / "x.toml"))
+    assert "\n" not in str(caught.value)
+
+
+def test_boards_are_found_by_name_by_version_and_by_path(tmp_path):
+    (tmp_path / "x.toml").write_text(GOOD)
+    assert find_board("mini").id == find_board("mini.v1").id == "mini.v1"
+    assert find_board(str(tmp_path / "x.toml")).title == "X"
+    with pytest.raises(UsageError, match="did you mean mini"):
+        find_board("minni")
+    with pytest.raises(Unavailable, match=r"nowhere.toml does not exist"):
+        find_board("nowhere.toml")
+
+
+def test_a_mean_runs_over_its_columns_alone_though_one_task_has_two():
+    columns = (*BOARD.columns, Column(task="b@x", version=1, measure="recall@10"))
+    average = Average(name="m", over=("a@x spearman", "b@x recall@10"))
+    board = BOARD.model_copy(update={"columns": columns, "average": average})
+    found = rows([result("m", "a@x", 0.2), result("m", "b@x", 0.9, scores={"ndcg@10": 0.9, "recall@10": 0.4})], board)
+    assert found == [("m", [0.2, 0.9, 0.4], pytest.approx(0.3))]
+
+
+def test_results_are_compared_without_their_host():
+    assert result("m", "a@x", 0.5) == replace(result("m", "a@x", 0.5), host={"seconds": 9})

@@ -1,0 +1,261 @@
+"""What is typed and what comes back: data on stdout, one line for each thing wrong, exit codes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = ("torch", "transformers", "sentence_transformers", "mteb", "ranx", "datasets", "numba", "scipy", "pandas")
+
+
+def jbench(*arguments, cwd, code=0, env=()):
+    done = subprocess.run(
+        [sys.executable, "-m", "jbench", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JBENCH_OFFLINE": "1", "NO_COLOR": "1", **dict(env)},
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def line(done):
+    """The one line of an error."""
+    lines = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return lines[0]
+
+
+def test_run_without_arguments_draws_the_embedded_board(tmp_path):
+    done = jbench("run", cwd=tmp_path)
+    table = [row for row in done.stdout.splitlines() if row.startswith("|")]
+    assert {row.split("|")[1].strip() for row in table[2:]} == {"bm25:char-bigram", "bm25:mecab", "ngram"}
+    assert (tmp_path / "jbench-results" / "mini.v1.md").read_text() == done.stdout
+    assert len(list((tmp_path / "jbench-results").glob("*/*/*.json"))) == 12
+    assert "\x1b" not in done.stdout + done.stderr
+    again = jbench("run", cwd=tmp_path)
+    assert again.stdout == done.stdout
+    assert again.stderr.count("(stored)") == 12
+
+
+def test_json_is_an_array_of_results_and_failures(tmp_path):
+    done = jbench("run", "ngram", "--task", "mini-sts@v1", "--task", "jsts@valid1457", "--json", cwd=tmp_path, code=5)
+    fine, failed = json.loads(done.stdout)
+    assert (fine["task"], fine["main"], fine["key"].isalnum()) == ("mini-sts@v1", "spearman", True)
+    assert failed.keys() == {"task", "model", "error", "exit"}
+    assert (failed["task"], failed["model"], failed["exit"]) == ("jsts@valid1457", "ngram", 5)
+
+
+def test_a_checkpoint_meets_the_baselines_on_a_board(tmp_path, dense_bert):
+    done = jbench("run", dense_bert, "--name", "mine", "--board", "mini", cwd=tmp_path)
+    models = [row.split("|")[1].strip() for row in done.stdout.splitlines() if row.startswith("|")][2:]
+    assert sorted(models) == ["bm25:char-bigram", "bm25:mecab", "mine", "ngram"]
+    assert str(dense_bert) not in done.stdout
+    assert not [p for p in tmp_path.rglob("*.json") if str(dense_bert) in p.read_text()]
+    assert "%|" not in done.stderr  # no bars off a terminal
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (
+            ["run", "ngram", "--task", "jsqad@valid1145"],
+            2,
+            "unknown task 'jsqad@valid1145'; did you mean jsquad@valid1145",
+        ),
+        (["run", "ngram", "--task", "jsts"], 2, "task 'jsts' has several protocols: jsts@valid1457, jsts@train12451"),
+        (["run", "ngrm", "--task", "mini-sts"], 2, "unknown model 'ngrm'; did you mean ngram?"),
+        (["run", "--board", "minni"], 2, "unknown board 'minni'; did you mean mini"),
+        (["run", "--board", "mini", "--task", "mini-sts"], 2, "give --board or --task, not both"),
+        (["run", "--task", "mini-sts"], 2, "name a model"),
+        (["run", "ngram", "bm25:mecab", "--name", "x"], 2, "--name goes with one model"),
+        (["run", "ngram", "--model-set", "pooling"], 2, "--model-set 'pooling': expected KEY=VALUE"),
+        (["run", "x", "--prompt", "query"], 2, "--prompt 'query': expected ROLE=TEXT"),
+        (["run", "./nowhere", "--task", "mini-sts"], 5, "./nowhere: checkpoint folder ./nowhere does not exist"),
+        (["run", "cl-nagoya/ruri-small"], 5, "is not in the hub cache and the network is off"),
+        (["run", "run:nowhere", "--task", "mini-qa"], 5, "run file nowhere does not exist"),
+        (["run", "ngram", "--task", "jsts@valid1457"], 5, "put it at $JBENCH_MIRROR/github/yahoojapan/JGLUE"),
+        (["run", "ngram", "--task-dir", "nowhere"], 5, "task folder nowhere does not exist"),
+        (["board", "mini", "--format", "htm"], 2, "unknown format 'htm'"),
+        (["board", "mini", "--check"], 2, "--check compares with --output FILE"),
+        (["board", "mini", "--check", "--output", "nowhere.md"], 1, "nowhere.md differs from what the results give"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_an_exit_code(arguments, code, says, tmp_path):
+    done = jbench(*arguments, cwd=tmp_path, code=code)
+    assert says in line(done)
+    assert done.stdout == ""
+    assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "says"),
+    [
+        ("aq01 Q0 a01 1 0.5 t\naq01 Q0 a01 2 0.4 t\n", 3, "document 'a01' is ranked twice for query 'aq01'"),
+        ("aq01 Q0 a01 1 nan t\n", 3, "1 of 1 scores are not finite"),
+        ("aq01 Q0 zz 1 0.5 t\n", 3, "ranks document 'zz' for query 'aq01', which the task lacks"),
+        ("other Q0 a01 1 0.5 t\n", 3, "answers none of the 112 queries"),
+        ("aq01 a01 0.5\n", 2, "line 1 has 3 fields"),
+    ],
+)
+def test_a_bad_run_file_is_one_line_and_leaves_nothing(rows, code, says, tmp_path):
+    (tmp_path / "r.trec").write_text(rows)
+    done = jbench("run", "run:r.trec", "--task", "mini-qa@v1", cwd=tmp_path, code=code)
+    assert says in line(done)
+    assert not (tmp_path / "jbench-results").exists()
+
+
+def test_a_query_that_a_run_misses_is_said_and_counts_zero(tmp_path):
+    (tmp_path / "r.trec").write_text("aq01 Q0 a01 1 0.9 t\naq01 Q0 a02 2 0.5 t\n")
+    done = jbench("run", "run:r.trec", "--task", "mini-qa@v1", "--json", cwd=tmp_path)
+    assert "r: 111 of 112 queries have no ranking, counted as 0 (first: aq02)" in done.stderr
+    assert json.loads(done.stdout)[0]["counts"]["unanswered"] == 111
+
+
+def test_of_several_failures_the_gravest_gives_the_exit_code(tmp_path):
+    (tmp_path / "r.trec").write_text("aq01 Q0 a01 1 nan t\n")
+    jbench("run", "./nowhere", "run:r.trec", "ngram", "--task", "mini-qa@v1", cwd=tmp_path, code=3)
+
+
+TASK = '''
+"""Two questions about rice."""
+
+from jbench import QA, Collection
+
+def load():
+    documents = {"d1": "米は洗ってから三十分ほど水に浸す。", "d2": "炊けたら十分ほど蒸らしてほぐす。"}
+    queries = {"q1": "米を水に浸す時間", "q2": "炊けた米をほぐす前に"}
+    return Collection.of(queries, documents, {"q1": {"d1": 1}, "q2": {"d2": 1}})
+
+TASKS = [QA(name="rice", protocol="v1", version=1, load=load, license="CC0-1.0", expects={"queries": 2})]
+'''
+
+
+def test_a_task_is_added_as_one_file(tmp_path):
+    assert TASK.count("\n") <= 25
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "rice.py").write_text(TASK)
+    done = jbench("run", "bm25:mecab", "--task", "rice@v1", "--task-dir", "mine", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)[0]["scores"]["recall@1"] == 1.0
+    assert "rice@v1" in jbench("tasks", "--task-dir", "mine", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1 / 0", "task file mine/x.py: ZeroDivisionError: division by zero"),
+        ("x = 1", "mine/x.py has no list TASKS of jbench tasks"),
+        (TASK.replace('"rice"', '"mini-qa"'), "task mini-qa@v1 exists already"),
+    ],
+)
+def test_a_broken_task_file_is_named(text, says, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "x.py").write_text(text)
+    assert says in line(jbench("tasks", "--task-dir", "mine", cwd=tmp_path, code=2))
+
+
+def test_tasks_and_models_are_listed_for_people_and_programs(tmp_path):
+    listed = json.loads(jbench("tasks", "--json", cwd=tmp_path).stdout)
+    assert {"jsts@valid1457", "jsick@simcse-dev4500", "jsquad@valid1145-nohead", "jqara@test", "jaquad@train"} <= {
+        row["task"] for row in listed
+    }
+    assert "jsquad@valid1145" in jbench("tasks", cwd=tmp_path).stdout
+    models = json.loads(jbench("models", "--json", cwd=tmp_path).stdout)
+    assert (
+        next(row for row in models if row["model"] == "cl-nagoya/ruri-(small|base|large)")["prompts"]["query"]
+        == "クエリ: "
+    )
+    assert "bm25:char-bigram" in jbench("models", cwd=tmp_path).stdout
+
+
+def test_a_board_is_written_checked_and_found_stale(tmp_path):
+    jbench("board", "mini", "--output", "b.md", cwd=tmp_path)
+    jbench("board", "mini", "--output", "b.md", "--check", cwd=tmp_path)
+    (tmp_path / "b.md").write_text("stale")
+    jbench("board", "mini", "--output", "b.md", "--check", cwd=tmp_path, code=1)
+    assert json.loads(jbench("board", "mini", "--format", "json", cwd=tmp_path).stdout)["board"]["name"] == "mini"
+
+
+def test_ctrl_c_ends_with_130_keeps_what_is_finished_and_goes_on(tmp_path):
+    (tmp_path / "mine").mkdir()
+    slow = TASK.replace("def load():", "def load():\n    import time, os\n    time.sleep(float(os.environ['SLOW']))")
+    (tmp_path / "mine" / "rice.py").write_text(slow)
+    command = ["run", "ngram", "--task", "mini-sts@v1", "--task", "rice@v1", "--task-dir", "mine"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "jbench", *command],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "SLOW": "60"},
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert errors.splitlines()[-1] == "stopped; what was finished is saved, and the same command goes on from there"
+    assert "Traceback" not in errors
+    done = jbench(*command, cwd=tmp_path, env={"SLOW": "0"})
+    assert done.stderr.count("(stored)") == 1
+
+
+WORK = """
+import time
+from jbench.progress import display
+with display() as shown:
+    shown.say("begun")
+    advance = shown.track("encode", 100)
+    for _ in range(10):
+        time.sleep(0.1)
+        advance(10)
+"""
+
+
+def test_a_terminal_sees_a_bar_with_rate_and_time_left(tmp_path):
+    program = f"import pty, sys; pty.spawn([sys.executable, '-c', {WORK!r}])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "NO_COLOR": "1"},
+    )  # fmt: skip
+    assert "begun" in done.stdout
+    assert re.search(r"encode .*━.* \d+/100 [\d,]+/s \d:\d\d:\d\d", done.stdout)
+
+
+def test_elsewhere_long_work_gives_plain_lines_now_and_then():
+    program = WORK.replace("with display", "import jbench.progress as p; p._SECONDS_BETWEEN_LINES = 0.45\nwith display")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    begun, *lines = done.stderr.splitlines()
+    assert begun == "begun"
+    assert 1 <= len(lines) <= 2
+    assert all(re.fullmatch(r"encode: \d+ of 100, \d+/s, \d+ s left", text) for text in lines)
+
+
+def test_help_loads_nothing_heavy(tmp_path):
+    for command in (["--help"], ["run", "--help"], ["--version"]):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "jbench", *command],
+            capture_output=True, text=True, cwd=tmp_path, check=True,
+        )  # fmt: skip
+        loaded = {row.rsplit("|", 1)[-1].strip().split(".")[0] for row in done.stderr.splitlines()}
+        assert not loaded & {*HEAVY, "numpy", "orjson"}
+
+
+@pytest.mark.parametrize("command", [["tasks"], ["models"], ["board", "mini"]])
+def test_listing_loads_no_model_library(command, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "jbench", *command],
+        capture_output=True, text=True, cwd=tmp_path, check=True,
+    )  # fmt: skip
+    loaded = {row.rsplit("|", 1)[-1].strip().split(".")[0] for row in done.stderr.splitlines()}
+    assert not loaded & {*HEAVY}

@@ -1,0 +1,88 @@
+"""Each distinct text once, whatever batch it falls in, and what was cut is counted."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jbench.encode import Encoder, batches
+from jbench.models.checkpoint import locate
+from jbench.models.dense import dense
+from jbench.models.options import Options
+from jbench.types import InvalidScores
+from tests.tiny import CORPUS
+
+
+def letters(max_length=4):
+    """An encoder whose tokens are letters and whose vector is (length, first letter)."""
+    seen = []
+
+    def tokenize(texts):
+        cut = [t[:max_length] for t in texts]
+        lost = [max(0, len(t) - max_length) for t in texts]
+        return [{"input_ids": [ord(c) for c in t]} for t in cut], lost
+
+    def forward(batch, prompt):
+        seen.append([len(t["input_ids"]) for t in batch])
+        return np.float32([[len(t["input_ids"]), t["input_ids"][0]] for t in batch])
+
+    return Encoder(tokenize, forward, 8, lambda label, total: lambda done: None), seen
+
+
+def test_a_text_is_encoded_once_and_returned_in_its_place():
+    encoder, seen = letters()
+    vectors = encoder(["bb", "a", "bb"], "")
+    encoder(["a", "ccc"], "")
+    assert vectors.tolist() == [[2, 98], [1, 97], [2, 98]]
+    assert sum(map(len, seen)) == 3
+
+
+def test_a_prompt_makes_another_text():
+    encoder, seen = letters()
+    assert encoder(["a"], "q:")[0].tolist() == [3, ord("q")]
+    encoder(["a"], "")
+    assert sum(map(len, seen)) == 2
+
+
+def test_what_is_cut_is_counted_also_when_it_was_encoded_before():
+    encoder, _ = letters(max_length=2)
+    encoder(["abcd", "ab", "abcd"], "")
+    assert (encoder.tally.truncated, encoder.tally.tokens_lost) == (1, 2)
+    encoder(["abcd"], "")
+    assert (encoder.tally.truncated, encoder.tally.tokens_lost) == (2, 4)
+
+
+def test_a_vector_that_is_not_finite_names_its_text():
+    encoder, _ = letters()
+    encoder.forward = lambda batch, prompt: np.full((len(batch), 2), np.nan, np.float32)
+    with pytest.raises(InvalidScores, match="non-finite vector for the text '味噌'"):
+        encoder(["味噌"], "")
+
+
+@given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 200))
+def test_batches_hold_each_text_once_within_the_budget(lengths, budget):
+    found = batches(np.array(lengths, np.int64), budget)
+    assert sorted(i for batch in found for i in batch) == list(range(len(lengths)))
+    for batch in found:
+        longest = max(lengths[i] for i in batch)
+        assert len(batch) == 1 or longest * len(batch) <= budget
+        assert [lengths[i] for i in batch] == sorted((lengths[i] for i in batch), reverse=True)
+
+
+@pytest.mark.parametrize("layout", ["dense_bert", "dense_unigram"])
+@pytest.mark.parametrize("prompt", ["", "検索: "])
+def test_vectors_equal_sentence_transformers_own(layout, prompt, request):
+    from sentence_transformers import SentenceTransformer
+
+    folder = request.getfixturevalue(layout)
+    texts = [*CORPUS, "短い。", CORPUS[0] * 60, ""]
+    theirs = SentenceTransformer(str(folder), device="cpu").encode(texts, prompt=prompt, batch_size=3)
+    model = dense(locate(str(folder), None), Options(prompts={"query": prompt}))
+    assert np.abs(model._encode(texts, "query") - theirs).max() < 1e-5
+
+
+def test_a_vector_does_not_depend_on_its_neighbours(dense_bert):
+    alone = dense(locate(str(dense_bert), None), Options())
+    together = dense(locate(str(dense_bert), None), Options())
+    one = np.stack([alone._encode([text], "sts")[0] for text in CORPUS])
+    assert np.abs(one - together._encode(CORPUS, "sts")).max() < 1e-5

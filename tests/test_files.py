@@ -1,0 +1,81 @@
+"""A file appears whole or not at all, under a name that stays inside."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jbench.files import safe_name, write, writing
+from jbench.types import Unavailable
+
+
+def test_a_file_is_replaced_in_one_step(tmp_path):
+    write(tmp_path / "a" / "x.json", "古い")
+    write(tmp_path / "a" / "x.json", "新しい")
+    assert (tmp_path / "a" / "x.json").read_text() == "新しい"
+    assert os.listdir(tmp_path / "a") == ["x.json"]
+
+
+def test_a_failure_while_writing_leaves_the_old_file_and_no_other(tmp_path):
+    write(tmp_path / "x", "old")
+    with pytest.raises(ZeroDivisionError), writing(tmp_path / "x") as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert (tmp_path / "x").read_text() == "old"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path):
+    program = f"""
+        import resource, signal
+        from pathlib import Path
+        from jbench.files import write
+        from jbench.types import Unavailable
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        path = Path({str(tmp_path / "x")!r})
+        write(path, "old")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            write(path, b"n" * 100000)
+        except Unavailable as error:
+            print(error)
+    """
+    out = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
+    assert out.stdout.startswith(f"cannot write {tmp_path / 'x'}: ")
+    assert (tmp_path / "x").read_text() == "old"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    write(tmp_path / "file", "")
+    with pytest.raises(Unavailable, match="cannot write"):
+        write(tmp_path / "file" / "x", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("cl-nagoya/ruri-small", "cl-nagoya%2Fruri-small"),
+        ("jsts@valid1457", "jsts@valid1457"),
+        ("..", "%2E."),
+        ("../../etc/passwd", "%2E.%2F..%2Fetc%2Fpasswd"),
+        ("NUL", "%4EUL"),
+        ("a:b", "a%3Ab"),
+        ("日本", "%E6%97%A5%E6%9C%AC"),
+    ],
+)
+def test_names_are_encoded(name, safe):
+    assert safe_name(name) == safe
+
+
+@given(st.text(max_size=400), st.text(max_size=400))
+def test_names_are_injective_and_stay_inside(a, b):
+    assert (safe_name(a) == safe_name(b)) == (a == b)
+    for name in (safe_name(a), safe_name(b)):
+        assert 0 < len(name) <= 200
+        assert not set(name) & set('/\\:*?"<>|\0')
+        assert name[0] != "."

@@ -1,0 +1,356 @@
+"""What every adapter owes, and what each says of itself."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jbench import Pairs, Texts, open_model
+from jbench.models import prompts
+from jbench.models.options import Options
+from jbench.types import InvalidScores, Scorer, Searcher, Unavailable, UsageError
+from tests import tiny
+
+QUERIES = Texts(["q1", "q2", "q3"], ["味噌の寝かせ方", "駅まで傘", "coffee"])
+DOCUMENTS = Texts(
+    ["d1", "d2", "d3", "d4"],
+    ["味噌は半年ほど寝かせて造る。", "傘を差して駅まで歩いた。", "図書館の返却ポスト。", "コーヒー coffee を飲んだ。"],
+)
+ADAPTERS = ["bm25:char-bigram", "bm25:mecab", "ngram", "dense_bert", "dense_unigram"]
+
+
+@pytest.fixture(params=ADAPTERS)
+def model(request):
+    name = request.param
+    return open_model(str(request.getfixturevalue(name)) if name.startswith("dense_") else name)
+
+
+def test_score_gives_one_float32_a_pair(model):
+    pairs = [(q, d) for q in QUERIES.texts for d in DOCUMENTS.texts]
+    scores = model.score(pairs, ("query", "document"))
+    assert (scores.dtype, scores.shape) == (np.float32, (12,))
+    assert np.isfinite(scores).all()
+
+
+def test_search_equals_score_over_all_pairs(model):
+    run = model.search(QUERIES, DOCUMENTS, 4)
+    scores = model.score([(q, d) for q in QUERIES.texts for d in DOCUMENTS.texts], ("query", "document"))
+    table = dict(zip([(q, d) for q in QUERIES.ids for d in DOCUMENTS.ids], scores.tolist(), strict=True))
+    for i, query in enumerate(QUERIES.ids):
+        for document, score in run.rows(i):
+            assert score == pytest.approx(table[query, document], abs=1e-5)
+        found = {d for d, _ in run.rows(i)}
+        assert all(table[query, d] == 0 for d in DOCUMENTS.ids if d not in found)
+
+
+def test_equal_documents_score_equally_and_rank_by_id(model):
+    twins = Texts(["b", "a", "c"], [DOCUMENTS.texts[0], DOCUMENTS.texts[1], DOCUMENTS.texts[0]])
+    rows = model.search(QUERIES, twins, 3).rows(0)
+    order, scores = [d for d, _ in rows], dict(rows)
+    assert scores["b"] == scores["c"]
+    assert order.index("c") < order.index("b")
+
+
+def test_the_cut_at_k_keeps_the_best(model):
+    whole, cut = model.search(QUERIES, DOCUMENTS, 4), model.search(QUERIES, DOCUMENTS, 1)
+    assert [cut.rows(i) for i in range(3)] == [whole.rows(i)[:1] for i in range(3)]
+
+
+def test_an_empty_text_is_no_error(model):
+    scores = model.score([("", "味噌"), ("味噌", ""), ("味噌", "味噌")], ("sts", "sts"))
+    assert np.isfinite(scores).all()
+
+
+def test_the_card_says_who_it_is(model):
+    assert isinstance(model, Scorer)
+    assert isinstance(model, Searcher)
+    assert model.card.model
+    assert model.card.revision
+    assert "/" not in model.card.revision
+    assert model.card.settings["dtype"] == "float32"
+    model.score([("味噌", "傘")], ("sts", "sts"))
+    assert model.report()["device"] == "cpu"
+
+
+@pytest.mark.parametrize("tokenizer", ["char-bigram", "mecab"])
+def test_bm25_equals_bm25s_own_scores(tokenizer):
+    import bm25s
+
+    from jbench.models.bm25 import TOKENIZERS
+
+    tokenize = TOKENIZERS[tokenizer]
+    index = bm25s.BM25(k1=0.9, b=0.4, method="lucene")
+    index.index([tokenize(text) for text in tiny.CORPUS], show_progress=False)
+    queries = ["雨が降り、雨が止む", "図書館 駅"]
+    theirs = np.concatenate([index.get_scores(tokenize(q)) for q in queries])
+    mine = open_model(f"bm25:{tokenizer}").score([(q, d) for q in queries for d in tiny.CORPUS], ("query", "document"))
+    assert mine == pytest.approx(theirs, abs=1e-5)
+
+
+def test_lexical_models_fold_width_and_case():
+    pairs = Pairs(["ＪＲの駅", "JRの駅"], ["jrの駅前", "jrの駅前"], [1, 2])
+    for name in ("bm25:char-bigram", "bm25:mecab", "ngram"):
+        scores = open_model(name).score(list(zip(pairs.left, pairs.right, strict=True)), ("sts", "sts"))
+        assert scores[0] == scores[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("string", "error", "says"),
+    [
+        ("bm25:char-bigrm", UsageError, "did you mean bm25:char-bigram"),
+        ("ngrm", UsageError, "did you mean ngram"),
+        ("elastic:x", UsageError, "unknown model 'elastic:x'"),
+        ("rerank(bm25:mecab, 100, ./ce)", UsageError, "combining models is not in this version"),
+        ("./nowhere", Unavailable, "checkpoint folder ./nowhere does not exist"),
+        ("run:nowhere.trec", Unavailable, "run file nowhere.trec does not exist"),
+        ("org/name", Unavailable, "org/name is not"),
+        ("org/na me", UsageError, "a checkpoint is org/name or ./folder"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_one_line(string, error, says, no_network):
+    with pytest.raises(error, match=says.replace("(", r"\(").replace(")", r"\)")):
+        open_model(string)
+
+
+@pytest.mark.parametrize(
+    ("string", "options", "says"),
+    [
+        ("ngram", {"dtype": "bf16"}, "--dtype does not apply to ngram"),
+        ("bm25:mecab", {"prompts": {"query": "q: "}}, "--prompt does not apply"),
+        ("dense", {"dtype": "float64"}, "unknown dtype 'float64'"),
+        ("dense", {"settings": {"pooling": "men"}}, "unknown pooling 'men'; did you mean mean"),
+        ("dense", {"settings": {"max_length": "0"}}, "expected a whole number of 1 or more"),
+        ("dense", {"settings": {"max_length": "9999"}}, "has 512 positions"),
+        ("dense", {"settings": {"similarity": "cosin"}}, "did you mean cosine"),
+        ("dense", {"settings": {"poolin": "cls"}}, "did you mean pooling"),
+        ("dense", {"prompts": {"quary": "q: "}}, "did you mean query"),
+    ],
+)
+def test_an_option_that_does_not_fit_is_refused(string, options, says, dense_bert):
+    with pytest.raises(UsageError, match=says):
+        open_model(str(dense_bert) if string == "dense" else string, Options(**options))
+
+
+def test_a_bare_transformer_needs_a_pooling(bare_bert):
+    with pytest.raises(UsageError, match="add --model-set pooling=mean or pooling=cls"):
+        open_model(str(bare_bert))
+
+
+@pytest.mark.parametrize("layout", ["bare_bert", "bare_unigram"])
+def test_a_bare_transformer_with_a_pooling_equals_the_saved_one(layout, request, tmp_path):
+    bare = request.getfixturevalue(layout)
+    saved = tiny.sentence_transformer(tmp_path / "saved", bare, pooling_mode="cls")
+    pairs = [(a, b) for a in tiny.CORPUS for b in tiny.CORPUS]
+    mine = open_model(str(bare), Options(settings={"pooling": "cls"})).score(pairs, ("sts", "sts"))
+    assert mine == pytest.approx(open_model(str(saved)).score(pairs, ("sts", "sts")), abs=1e-6)
+
+
+def test_the_card_reads_from_files_what_the_library_decides(dense_bert):
+    card, module = open_model(str(dense_bert)).card, open_model(str(dense_bert))._module
+    assert card.settings["max_length"] == module.max_seq_length == 512
+    assert card.settings["pooling"] == module[1].pooling_mode == "mean"
+    assert card.settings["similarity"] == module.similarity_fn_name == "cosine"
+
+
+def test_a_length_asked_for_cuts_and_counts(dense_bert):
+    model = open_model(str(dense_bert), Options(settings={"max_length": "8"}))
+    model.score([(tiny.CORPUS[0], "短い")], ("sts", "sts"))
+    report = model.report()
+    assert report["truncated"] == 1
+    assert report["tokens_lost"] > 0
+    assert model.card.variant == {"max_length": 8}
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+def test_weights_in_half_precision_give_float32_scores(dtype, dense_bert):
+    pairs = [(a, b) for a in tiny.CORPUS for b in tiny.CORPUS]
+    model = open_model(str(dense_bert), Options(dtype=dtype))
+    scores = model.score(pairs, ("sts", "sts"))
+    assert scores.dtype == np.float32
+    assert np.abs(scores - open_model(str(dense_bert)).score(pairs, ("sts", "sts"))).max() < 0.02
+    assert model.card.variant == {"dtype": {"bf16": "bfloat16", "fp16": "float16"}[dtype]}
+
+
+@pytest.mark.parametrize("similarity", ["dot", "euclidean", "manhattan"])
+def test_other_similarities_are_those_of_the_library(similarity, dense_bert):
+    model = open_model(str(dense_bert), Options(settings={"similarity": similarity}))
+    a, b = (model._encode([text], "sts")[0] for text in tiny.CORPUS[:2])
+    by_hand = {"dot": a @ b, "euclidean": -np.linalg.norm(a - b), "manhattan": -np.abs(a - b).sum()}
+    assert model.score([tiny.CORPUS[:2]], ("sts", "sts"))[0] == pytest.approx(by_hand[similarity], rel=1e-4)
+
+
+def test_a_folder_is_known_by_its_bytes_and_called_by_its_name(dense_bert, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(dense_bert, copy)
+    one, other = open_model(str(dense_bert)).card, open_model(str(copy)).card
+    assert one.revision == other.revision
+    assert (one.model, other.model) == ("dense-bert", "copy")
+    assert open_model(str(copy), Options(name="mine")).card.model == "mine"
+    (copy / "1_Pooling" / "config.json").write_text('{"embedding_dimension": 32, "pooling_mode": "cls"}')
+    assert open_model(str(copy)).card.revision != one.revision
+    assert open_model(str(copy)).card.settings["pooling"] == "cls"
+
+
+def test_pickled_weights_are_refused(bare_bert, tmp_path):
+    import shutil
+
+    import torch
+
+    folder = tmp_path / "pickled"
+    shutil.copytree(bare_bert, folder)
+    (folder / "model.safetensors").unlink()
+    torch.save({}, folder / "pytorch_model.bin")
+    model = open_model(str(folder), Options(settings={"pooling": "mean"}))
+    with pytest.raises(Unavailable, match=r"only pickled weights \(pytorch_model.bin\)"):
+        model.score([("a", "b")], ("sts", "sts"))
+
+
+def test_code_in_a_checkpoint_is_not_run(dense_bert, tmp_path):
+    import shutil
+
+    folder, sentinel = tmp_path / "evil", tmp_path / "ran"
+    shutil.copytree(dense_bert, folder)
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[1]["type"] = "evil.Pooling"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "evil.py").write_text(f"open({str(sentinel)!r}, 'w')\nclass Pooling: pass\n")
+    with pytest.raises(Unavailable, match="evil: sentence-transformers cannot load it"):
+        open_model(str(folder)).score([("a", "b")], ("sts", "sts"))
+    assert not sentinel.exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        ({"config.json": {"architectures": ["BertForSequenceClassification"]}}, "cross-encoder"),
+        ({"config.json": {"architectures": ["HF_ColBERT"]}, "artifact.metadata": {}}, "colbert"),
+        (
+            {
+                "config.json": {},
+                "modules.json": [{"type": "x.Transformer", "path": ""}, {"type": "x.SpladePooling", "path": "1"}],
+            },
+            "sparse",
+        ),
+        ({"config.json": {}, "modules.json": [{"type": "pylate.models.Dense.Dense", "path": ""}]}, "colbert"),
+    ],
+)
+def test_other_kinds_are_recognised_and_said(files, kind, tmp_path):
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    said = []
+    with pytest.raises(UsageError, match=f"is a {kind} checkpoint"):
+        open_model(str(tmp_path), Options(say=said.append))
+    assert f": {kind} (" in said[0]
+
+
+def test_a_folder_that_says_nothing_is_an_error(tmp_path):
+    (tmp_path / "readme.txt").write_text("x")
+    with pytest.raises(UsageError, match=r"neither modules.json nor config.json"):
+        open_model(str(tmp_path))
+
+
+E5 = dict.fromkeys(("sts", "classification", "clustering", "query"), "query: ") | {"document": "passage: "}
+
+
+@pytest.mark.parametrize(
+    ("model", "base", "own", "asked", "expected", "unprompted"),
+    [
+        ("intfloat/multilingual-e5-large", None, {}, {}, E5, ()),
+        ("intfloat/multilingual-e5-large", None, {"query": "", "document": ""}, {}, E5, ()),
+        ("cl-nagoya/ruri-small", None, {}, {}, {"sts": "クエリ: ", "query": "クエリ: ", "document": "文章: "}, ()),
+        ("me/tuned", "intfloat/multilingual-e5-small", {}, {}, E5, ()),
+        (
+            "me/tuned",
+            "intfloat/multilingual-e5-small",
+            {"query": "問: "},
+            {},
+            {"query": "問: "},
+            tuple(sorted(E5.keys() - {"query"})),
+        ),
+        ("me/plain", None, {}, {}, {}, ()),
+        ("me/plain", None, {"passage": "文: "}, {"query": "問: "}, {"document": "文: ", "query": "問: "}, ()),
+        ("intfloat/multilingual-e5-large", None, {}, {"query": ""}, E5 | {"query": ""}, ("query",)),
+        ("sbintuitions/sarashina-embedding-v2-1b", None, {}, {}, {"document": "text: "}, ("query", "sts")),
+    ],
+)
+def test_prompts_come_from_the_first_that_has_them(model, base, own, asked, expected, unprompted):
+    assert prompts.resolve(model, base, own, asked) == (expected, unprompted)
+
+
+def test_a_prompt_reaches_the_texts_of_its_role(dense_bert):
+    plain, prompted = open_model(str(dense_bert)), open_model(str(dense_bert), Options(prompts={"query": "駅 "}))
+    pair = [(QUERIES.texts[0], DOCUMENTS.texts[0])]
+    by_hand = plain.score([("駅 " + pair[0][0], pair[0][1])], ("query", "document"))
+    assert prompted.score(pair, ("query", "document")) == pytest.approx(by_hand)
+    assert prompted.score(pair, ("sts", "sts")) == pytest.approx(plain.score(pair, ("sts", "sts")))
+
+
+TREC = "q1 Q0 d1 1 0.9 tag\nq1 Q0 d2 2 0.8 tag\nq2 Q0 d2 1 0.7 tag\n"
+RUN = {"q1": {"d1": 0.9, "d2": 0.8}, "q2": {"d2": 0.7}}
+
+
+def written(folder, suffix):
+    """The same run in each format that is read."""
+    path = folder / f"a{suffix}"
+    if suffix == ".trec":
+        path.write_text(TREC)
+    else:
+        import ranx
+
+        ranx.Run(RUN).save(str(path))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".trec", ".json", ".lz4", ".parquet"])
+def test_run_files_of_every_format_read_the_same(suffix, tmp_path):
+    said = []
+    model = open_model(f"run:{written(tmp_path, suffix)}", Options(say=said.append))
+    run = model.search(QUERIES, DOCUMENTS, 10)
+    assert run.to_dict() == {q: pytest.approx(docs) for q, docs in RUN.items()}
+    assert said == ["a: 1 of 3 queries have no ranking, counted as 0 (first: q3)"]
+    assert len(model.card.revision) == 64
+    assert not isinstance(model, Scorer)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error", "says"),
+    [
+        ("a.trec", TREC + "q1 Q0 d1 3 0.1 tag\n", InvalidScores, "document 'd1' is ranked twice for query 'q1'"),
+        (
+            "a.trec",
+            TREC + "q2 Q0 d3 2 nan tag\n",
+            InvalidScores,
+            "1 of 4 scores are not finite, first for query 'q2', document 'd3'",
+        ),
+        ("a.trec", TREC + "q2 Q0 d3 2 high tag\n", UsageError, "line 4: score 'high' is not a number"),
+        ("a.trec", TREC + "q2 d3 2\n", UsageError, "line 4 has 3 fields"),
+        ("a.trec", "", InvalidScores, "holds no ranking"),
+        ("a.json", '{"q1": {"d1": 1.0, "d1": 2.0}}', InvalidScores, "ranked twice"),
+        ("a.json", '{"q1": {"d1": NaN}}', InvalidScores, "not finite"),
+        ("a.json", '{"q1": {"d1": "x"}}', UsageError, "score 'x' is not a number"),
+        ("a.json", '[["q1", "d1", 1.0]]', UsageError, "expected {query: {document: score}}"),
+        ("a.json", '{"q1":', UsageError, "is not a run file"),
+        ("a.lz4", "not lz4", UsageError, "is not a run file"),
+        ("a.parquet", "not parquet", UsageError, "is not a run file"),
+    ],
+)
+def test_a_bad_run_file_is_one_line(name, text, error, says, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(error, match=says.replace("{", r"\{")) as caught:
+        open_model(f"run:{tmp_path / name}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("q1 Q0 d9 1 0.9 tag\n", "ranks document 'd9' for query 'q1', which the task lacks"),
+        ("q9 Q0 d1 1 0.9 tag\n", "answers none of the 3 queries"),
+    ],
+)
+def test_a_run_for_something_else_is_refused(text, says, tmp_path):
+    (tmp_path / "a.trec").write_text(text)
+    with pytest.raises(InvalidScores, match=says):
+        open_model(f"run:{tmp_path / 'a.trec'}").search(QUERIES, DOCUMENTS, 10)

@@ -1,0 +1,163 @@
+"""Every task keeps its contract; the embedded one holds what its card says."""
+
+import collections
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import jbench
+from jbench import QA, STS, Collection, Pairs, Reranking, Retrieval, open_model
+from jbench.evaluate import evaluate_one
+from jbench.models.options import Options
+from jbench.registry import own_tasks
+from jbench.types import Unavailable, UsageError
+
+EMBEDDED = [t for t in own_tasks().values() if t.group == "embedded"]
+REAL = [t for t in own_tasks().values() if t.group != "embedded"]
+ASSETS = Path(jbench.__file__).parent / "assets"
+
+
+def ids(tasks):
+    return [t.id for t in tasks]
+
+
+def read(name):
+    return [json.loads(line) for line in (ASSETS / "mini" / f"{name}.jsonl").read_text("utf-8").splitlines()]
+
+
+def check(task):
+    data = task.data()
+    assert isinstance(data, Pairs if task.kind == "sts" else Collection)
+    assert task.expects.items() <= data.counts.items()
+    assert data.counts["empty"] == 0
+    assert task.files
+    assert all(file.sha256 for file in task.files)
+    assert task.license
+    if task.cluster:
+        assert all(task.cluster(q) for q in data.queries.ids)
+    return data
+
+
+@pytest.mark.parametrize("task", EMBEDDED, ids=ids(EMBEDDED))
+def test_an_embedded_task_loads_without_mirror_or_network(task, no_network):
+    check(task)
+
+
+@pytest.mark.parametrize("task", REAL, ids=ids(REAL))
+def test_a_real_task_loads_as_it_promises(task, mirror, no_network):
+    check(task)
+
+
+@pytest.mark.parametrize("task", REAL, ids=ids(REAL))
+def test_a_real_task_without_its_data_says_how_to_get_it(task, monkeypatch, no_network):
+    monkeypatch.setenv("JBENCH_OFFLINE", "1")
+    with pytest.raises(Unavailable, match=r"put it at \$JBENCH_MIRROR/github/") as caught:
+        task.data()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("task", REAL, ids=ids(REAL))
+def test_a_task_is_one_short_file(task):
+    lines = Path(inspect.getsourcefile(task.load)).read_text("utf-8").split("\n")
+    sha256s = [line for line in lines if re.fullmatch(r'\s*"[0-9a-f]{64}",', line)]
+    assert len(lines) - len(sha256s) < 70
+
+
+def test_jsquad_asks_of_the_paragraph_that_its_id_names(mirror):
+    task = own_tasks()["jsquad@valid1145"]
+    data = task.data()
+    assert data.queries.ids[0] == "a10336p0q0"
+    assert data.qrels["a10336p0q0"] == {"a10336p0": 1}
+    assert dict(zip(data.documents.ids, data.documents.texts, strict=True))["a10336p0"].startswith("梅雨 [SEP] 梅雨（")
+    bare = own_tasks()["jsquad@valid1145-nohead"].data()
+    assert bare.documents.texts[0].startswith("梅雨（つゆ、ばいう）は")
+    assert task.cluster("a10336p0q0") == "a10336p0"
+
+
+def test_jqara_ranks_a_hundred_candidates_for_each_question(mirror):
+    data = own_tasks()["jqara@test"].data()
+    assert {len(docs) for docs in data.candidates.values()} == {100}
+    with pytest.raises(Unavailable, match="measure a run file"):
+        own_tasks()["jqara@test"].predict(open_model("ngram"), data)
+
+
+def collection(qrels):
+    return Collection.of(dict.fromkeys(qrels, "問"), {"a": "一", "b": "二"}, qrels)
+
+
+COMMON = {"name": "x", "protocol": "y", "version": 1, "license": "CC0-1.0"}
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        (QA(load=lambda: collection({"q": {"a": 1, "b": 1}}), **COMMON), "'q' has more than one gold passage"),
+        (
+            Retrieval(load=lambda: collection({"q": {"a": 1}}), expects={"queries": 2}, **COMMON),
+            "expected 2 queries, loaded 1",
+        ),
+        (STS(load=lambda: collection({"q": {"a": 1}}), **COMMON), "gave Collection, not Pairs"),
+    ],
+)
+def test_data_that_is_not_what_was_promised_is_refused(task, says):
+    with pytest.raises(UsageError, match=f"x@y: .*{says}"):
+        task.data()
+
+
+def test_a_task_with_an_unknown_measure_cannot_be_made():
+    with pytest.raises(UsageError, match="did you mean"):
+        STS(load=lambda: None, measures=("spearmn",), main="spearmn", **COMMON)
+    with pytest.raises(UsageError, match="main measure 'ndcg@10' is not among"):
+        Retrieval(load=lambda: None, measures=("map@10",), **COMMON)
+
+
+def test_reranking_without_candidates_is_refused():
+    task = Reranking(load=lambda: collection({"q": {"a": 1}}), **COMMON)
+    with pytest.raises(UsageError, match="no candidates"):
+        task.predict(open_model("ngram"), task.data())
+
+
+def test_a_model_without_the_verb_does_not_apply(tmp_path):
+    (tmp_path / "r.trec").write_text("q Q0 a 1 1.0 t\n")
+    task = STS(load=lambda: Pairs(["a"], ["b"], [1]), **COMMON)
+    with pytest.raises(UsageError, match=r"scores no sentence pairs, so x@y does not apply"):
+        task.predict(open_model(f"run:{tmp_path / 'r.trec'}"), task.data())
+
+
+def test_mini_pairs_cover_the_whole_scale():
+    gold = [row["gold"] for row in read("sts")]
+    assert len(gold) >= 150
+    assert min(collections.Counter(min(int(g), 4) for g in gold).values()) >= 20
+    assert (min(gold), max(gold)) == (0, 5)
+
+
+def test_mini_passages_and_questions_are_of_the_promised_size():
+    assert len(read("passages")) == 200
+    assert all(80 <= len(row["text"]) <= 300 for row in read("passages"))
+    assert len(read("questions")) >= 80
+    assert len(read("needs")) == 80
+    data = own_tasks()["mini-rerank@v1"].data()
+    assert len(data.queries) == 60
+    assert {len(docs) for docs in data.candidates.values()} == {15}
+
+
+def test_mini_texts_follow_no_template():
+    texts = [
+        row["text"]
+        for name in ("passages", "questions", "needs", "rerank-texts", "rerank-queries")
+        for row in read(name)
+    ]
+    texts += [row[side] for row in read("sts") for side in ("left", "right")]
+    assert len(set(texts)) == len(texts)
+    seen = collections.Counter(g for t in texts for g in {t[i : i + 15] for i in range(len(t) - 14)})
+    assert max(seen.values()) <= 5
+
+
+@pytest.mark.parametrize("model", ["bm25:char-bigram", "bm25:mecab"])
+@pytest.mark.parametrize("task", [t for t in EMBEDDED if t.kind != "sts"], ids=lambda t: t.id)
+def test_mini_leaves_bm25_room_on_both_sides(model, task, tmp_path):
+    result = evaluate_one(open_model(model), task, task.data(), tmp_path, Options())
+    assert 0.4 <= result.scores[result.main] <= 0.9

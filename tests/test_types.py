@@ -1,0 +1,103 @@
+"""The nouns hold only what makes sense."""
+
+import numpy as np
+import pytest
+
+from jbench import Absent, Collection, Pairs, Run, Texts
+from jbench.types import InvalidScores, Unavailable, UsageError, unknown
+
+QUERIES = {"q1": "味噌の寝かせ方", "q2": "傘の置き忘れ"}
+DOCUMENTS = {"d1": "味噌は半年寝かせる。", "d2": "傘は駅で預かる。", "d3": "雨の日の話。"}
+QRELS = {"q1": {"d1": 1}, "q2": {"d2": 2, "d3": 0}}
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("jsqad@valid1145", "did you mean jsquad@valid1145, "),
+        ("JSTS@valid1457", "did you mean jsts@valid1457"),
+        ("xyz", "known: jsquad@valid1145, jsts@valid1457"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_ones(typed, says):
+    assert says in str(unknown("task", typed, ["jsts@valid1457", "jsquad@valid1145"]))
+
+
+def test_a_collection_counts_what_it_holds():
+    counts = Collection.of(QUERIES, {**DOCUMENTS, "d4": "　 "}, QRELS).counts
+    assert counts == {"queries": 2, "documents": 4, "relevant": 2, "empty": 1}
+
+
+@pytest.mark.parametrize(
+    ("queries", "documents", "qrels", "candidates", "says"),
+    [
+        (QUERIES, DOCUMENTS, {**QRELS, "q3": {"d1": 1}}, None, "judgements name query 'q3'"),
+        (QUERIES, DOCUMENTS, {"q1": {"d1": 1}}, None, "query 'q2' has no judgement"),
+        (QUERIES, DOCUMENTS, {**QRELS, "q1": {"d1": 0}}, None, "query 'q1' has no relevant document"),
+        (QUERIES, DOCUMENTS, {**QRELS, "q1": {"d9": 1}}, None, "judged on document 'd9'"),
+        (QUERIES, DOCUMENTS, QRELS, {"q1": ["d1"]}, "query 'q2' has no candidates"),
+        (QUERIES, DOCUMENTS, QRELS, {"q1": ["d1"], "q2": ["d9"]}, "candidate 'd9'"),
+        (QUERIES, DOCUMENTS, QRELS, {"q1": ["d1", "d1"], "q2": ["d2"]}, "duplicate candidate of query q1: 'd1'"),
+    ],
+)
+def test_a_collection_refuses_what_does_not_fit(queries, documents, qrels, candidates, says):
+    with pytest.raises(UsageError, match=says):
+        Collection.of(queries, documents, qrels, candidates)
+
+
+def test_duplicate_document_ids_are_refused():
+    with pytest.raises(UsageError, match="duplicate document 'd1'"):
+        Collection(Texts(["q1"], ["x"]), Texts(["d1", "d1"], ["a", "b"]), {"q1": {"d1": 1}})
+
+
+def test_pairs_of_unequal_length_are_refused():
+    with pytest.raises(UsageError, match="2, 1, 2"):
+        Pairs(["a", "b"], ["c"], [1, 2])
+
+
+def test_the_sha256_of_data_follows_every_part_of_it():
+    shas = {
+        Collection.of(QUERIES, DOCUMENTS, QRELS).sha256,
+        Collection.of({**QUERIES, "q1": "味噌"}, DOCUMENTS, QRELS).sha256,
+        Collection.of(QUERIES, {**DOCUMENTS, "d3": "雪の日の話。"}, QRELS).sha256,
+        Collection.of(QUERIES, DOCUMENTS, {**QRELS, "q1": {"d1": 2}}).sha256,
+        Collection.of(QUERIES, DOCUMENTS, QRELS, {"q1": ["d1", "d2"], "q2": ["d2"]}).sha256,
+        Collection.of(QUERIES, DOCUMENTS, QRELS, {"q1": ["d2", "d1"], "q2": ["d2"]}).sha256,
+        Pairs(["a"], ["b"], [1]).sha256,
+        Pairs(["ab"], [""], [1]).sha256,
+    }
+    assert len(shas) == 8
+
+
+def test_absent_texts_say_why_when_they_are_read():
+    texts = Absent(3, "the texts are on the hub")
+    assert len(texts) == 3
+    with pytest.raises(Unavailable, match="on the hub"):
+        list(texts)
+
+
+def test_a_run_is_ordered_by_score_then_by_document_id_both_falling():
+    run = Run.from_dict({"q1": {"d1": 0.5, "d3": 0.5, "d2": 0.9}, "q2": {"d1": 1.0}})
+    assert [d for d, _ in run.rows(0)] == ["d2", "d3", "d1"]
+    assert list(run.to_dict()["q1"]) == ["d2", "d3", "d1"]
+
+
+def test_scores_that_differ_below_float32_are_a_tie():
+    run = Run.from_dict({"q": {"a": 1.0, "b": 1.0 - 1e-9}})
+    assert [d for d, _ in run.rows(0)] == ["b", "a"]
+
+
+def test_a_run_survives_the_way_to_a_dictionary_and_back():
+    run = {"q1": {"d2": 0.5, "d1": 0.25}, "q2": {"d1": 1.0}}
+    assert Run.from_dict(run).to_dict() == run
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_a_score_that_is_not_finite_is_named(bad):
+    with pytest.raises(InvalidScores, match=r"1 of 2 scores are not finite, first for query 'q', document 'd2'"):
+        Run.from_dict({"q": {"d1": 1.0, "d2": bad}})
+
+
+def test_a_document_ranked_twice_is_named():
+    with pytest.raises(InvalidScores, match="document 'd' is ranked twice for query 'q'"):
+        Run.ranked(["q"], ["d"], np.array([0, 0]), np.array([0, 0]), [2.0, 1.0])
