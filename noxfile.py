@@ -10,6 +10,7 @@ import nox
 
 nox.options.sessions = ["lint", "types", "tests", "boards"]
 nox.options.reuse_existing_virtualenvs = True
+nox.options.default_venv_backend = "virtualenv"
 # Inside an environment that has everything, `nox --no-venv` runs the sessions as they are.
 
 
@@ -48,7 +49,7 @@ def tests(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Speed, as ratios against peers in the same run."""
     install(session, "dev")
-    session.run("pytest", "tests/benchmarks", "-p", "benchmark", "--timeout=1200", "-s", *session.posargs)
+    session.run("pytest", "tests/benchmarks", "-o", "addopts=", "--timeout=1200", "-s", *session.posargs)
 
 
 @nox.session

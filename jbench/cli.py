@@ -15,7 +15,6 @@ import typer
 if TYPE_CHECKING:
     from jbench.evaluate import Failure
     from jbench.registry import Board
-    from jbench.task import Task
     from jbench.types import Result
 
 app = typer.Typer(
@@ -90,7 +89,9 @@ def run(
     if name and len(names) > 1:
         raise UsageError("--name goes with one model")
 
+    from jbench.board import draw, of_tasks
     from jbench.evaluate import Failure, evaluate
+    from jbench.render import markdown
 
     outcomes: list[Result | Failure] = []
     said: set[str] = set()
@@ -110,7 +111,13 @@ def run(
                 shown.say(line)
             said.add(line)
             outcomes.append(outcome)
-    _print_outcomes(outcomes, definition, tasks, results, json)
+    done = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
+    if json:
+        _print_json(outcomes)
+    elif done and definition:
+        _print_board(definition, results)
+    elif done:
+        _print_text(markdown.render(draw(of_tasks(tasks), done)), "md")
     failed = {outcome.exit for outcome in outcomes if isinstance(outcome, Failure)}
     raise typer.Exit(next((code for code in EXIT_ORDER if code in failed), 0))
 
@@ -187,34 +194,32 @@ def board(
         raise JbenchError(f"{output} differs from what the results give; run again without --check to write it")
 
 
-def _print_outcomes(
-    outcomes: list[Result | Failure], definition: Board | None, tasks: list[Task], results: Path, json: bool
-) -> None:
+def _print_json(outcomes: list[Result | Failure]) -> None:
     import orjson
 
-    from jbench.board import draw, of_tasks
     from jbench.evaluate import Failure
+    from jbench.results import as_dict
+
+    rows = [
+        {"task": o.task, "model": o.model, "error": o.error, "exit": o.exit} if isinstance(o, Failure) else as_dict(o)
+        for o in outcomes
+    ]
+    typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+
+
+def _print_board(board: Board, results: Path) -> None:
+    """The board with the project's baselines and all results at hand; also written beside them."""
+    from jbench.board import draw
     from jbench.files import write
     from jbench.registry import home
     from jbench.render import markdown
-    from jbench.results import as_dict, read_all
+    from jbench.results import read_all
 
-    done = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
-    if json:
-        rows = [
-            {"task": o.task, "model": o.model, "error": o.error, "exit": o.exit}
-            if isinstance(o, Failure)
-            else as_dict(o)
-            for o in outcomes
-        ]
-        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
-    elif done and definition is None:
-        _print_text(markdown.render(draw(of_tasks(tasks), done)), "md")
-    elif done:
-        text = markdown.render(draw(definition, read_all([home("leaderboards") / "results", results])))
-        _print_text(text, "md")
-        write(results / f"{definition.id}.md", text)
-        typer.echo(f"written to {results / f'{definition.id}.md'}", err=True)
+    text = markdown.render(draw(board, read_all([home("leaderboards") / "results", results])))
+    path = results / f"{board.id}.md"
+    write(path, text)
+    _print_text(text, "md")
+    typer.echo(f"written to {path}", err=True)
 
 
 def _line(outcome: Result | Failure) -> str:
