@@ -9,12 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from jbench.types import Advance, Float32, InvalidScores
+from jbench.types import Float32, InvalidScores, Track
 
 Tokens = dict[str, list[int]]
-Track = Callable[[str, int], Advance]
-"""Announces a named piece of work of so many units; returns what is told of its progress."""
-
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from jbench.encode import Track
-from jbench.types import Advance
+from jbench.types import Advance, Track
 
 _SECONDS_BETWEEN_LINES = 10.0
 

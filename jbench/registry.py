@@ -102,7 +102,12 @@ def all_tasks(task_dirs: Sequence[Path] = ()) -> dict[str, Task]:
     """
     found = dict(own_tasks())
     for point in entry_points(group="jbench.tasks"):
-        _add(found, _listed(point.load(), f"plug-in {point.name}"), f"plug-in {point.name}")
+        where = f"plug-in {point.name} ({point.value})"
+        try:
+            module = point.load()
+        except Exception as error:  # whatever a stranger's package raises, the line must name it
+            raise UsageError(f"{where}: {type(error).__name__}: {error}") from error
+        _add(found, _listed(module, where), where)
     for folder in task_dirs:
         if not folder.is_dir():
             raise Unavailable(f"task folder {folder} does not exist")

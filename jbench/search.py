@@ -6,11 +6,23 @@ ties that fall off the end are counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from jbench.types import Float32, Int64, InvalidScores, Run
+from jbench.types import Float32, Int64, InvalidScores, Run, Track
+
+SCORES_AT_ONCE = 1 << 26
+"""How many scores a window holds: 256 MiB of float32."""
+
+
+def spans(queries: int, documents: int, track: Track) -> Iterator[slice]:
+    """Windows over ``documents`` rows, each of at most 2^26 scores for ``queries`` rows."""
+    width = max(1, SCORES_AT_ONCE // max(queries, 1))
+    advance = track("search", documents)
+    for start in range(0, documents, width):
+        yield slice(start, start + width)
+        advance(min(width, documents - start))
 
 
 def top_k(

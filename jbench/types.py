@@ -27,7 +27,10 @@ ROLES = ("query", "document", "sts", "classification", "clustering")
 """What a text can be to a model; prompts are chosen by it."""
 
 Advance = Callable[[int], None]
-"""Told how many units of the announced work are done."""
+"""Told how many more units of the announced work are done."""
+
+Track = Callable[[str, int], Advance]
+"""Announces a named piece of work of so many units; returns what is told of its progress."""
 
 EXIT_ORDER = (2, 3, 5, 4, 1)
 """Which exit code wins when a run failed in several ways."""

@@ -3,10 +3,13 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -160,6 +163,67 @@ def test_a_broken_task_file_is_named(text, says, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "x.py").write_text(text)
     assert says in line(jbench("tasks", "--task-dir", "mine", cwd=tmp_path, code=2))
+
+
+def plug_in(folder, module):
+    """An installed package that offers tasks, as its files lie on the path."""
+    info = folder / "rice-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rice\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[jbench.tasks]\nrice = rice_tasks\n")
+    (folder / "rice_tasks.py").write_text(module)
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_an_installed_package_offers_tasks(tmp_path):
+    env = plug_in(tmp_path / "site", TASK)
+    done = jbench("run", "ngram", "--task", "rice", "--json", cwd=tmp_path, env=env)
+    assert json.loads(done.stdout)[0]["task"] == "rice@v1"
+
+
+def test_a_broken_package_is_named(tmp_path):
+    done = jbench("tasks", cwd=tmp_path, env=plug_in(tmp_path / "site", "1 / 0"), code=2)
+    assert "plug-in rice (rice_tasks): ZeroDivisionError" in line(done)
+
+
+def test_a_hub_checkpoint_is_known_by_its_commit_and_gets_its_familys_prompts(tmp_path, dense_bert):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repo = tmp_path / "hub" / "models--intfloat--multilingual-e5-small"
+    shutil.copytree(dense_bert, repo / "snapshots" / commit)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(commit)
+    env = {"HF_HUB_CACHE": str(tmp_path / "hub")}
+    command = ["run", "intfloat/multilingual-e5-small", "--task", "mini-qa@v1", "--offline", "--json"]
+    (result,) = json.loads(jbench(*command, cwd=tmp_path, env=env).stdout)
+    assert (result["model"], result["revision"]) == ("intfloat/multilingual-e5-small", commit)
+    assert result["prompts"] == {"query": "query: ", "document": "passage: "}
+    plain = jbench(*command, "--prompt", "query=", "--prompt", "document=", cwd=tmp_path, env=env)
+    (other,) = json.loads(plain.stdout)
+    assert other["unprompted"] == ["query", "document"]
+    assert other["scores"] != result["scores"]
+    assert len(list((tmp_path / "jbench-results").rglob("*.json"))) == 2
+
+
+def test_the_wheel_carries_everything_and_works_outside_the_checkout(tmp_path):
+    project = Path(__file__).parent.parent
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=project, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert {name.split("/")[0] for name in archive.namelist()} <= {
+            "jbench",
+            wheel.name.split("-py3")[0] + ".dist-info",
+        }
+        archive.extractall(tmp_path / "site")
+    env = {"PYTHONPATH": str(tmp_path / "site")}
+    where = subprocess.run(
+        [sys.executable, "-c", "import jbench; print(jbench.__file__)"],
+        capture_output=True, text=True, check=True, cwd=tmp_path, env={**os.environ, **env},
+    )  # fmt: skip
+    assert where.stdout.startswith(str(tmp_path / "site"))
+    done = jbench("run", cwd=tmp_path, env=env)
+    assert (project / "leaderboards" / "mini.v1.md").read_text("utf-8") == done.stdout
+    assert "jsquad@valid1145" in jbench("tasks", cwd=tmp_path, env=env).stdout
 
 
 def test_tasks_and_models_are_listed_for_people_and_programs(tmp_path):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from jbench.models.lexical import Lexical, Matrix
+from jbench.models.options import Options
 from jbench.types import Card, unknown
 
 K1, B = 0.9, 0.4
@@ -22,18 +23,19 @@ REVISION = "1"
 """Rises when the same texts would get other scores."""
 
 
-def bm25(tokenizer: str, name: str | None = None) -> Lexical:
+def bm25(tokenizer: str, options: Options) -> Lexical:
     """``char-bigram`` or ``mecab`` (fugashi with unidic-lite, surface forms).
 
-    :raises UsageError: for another tokenizer.
+    :raises UsageError: for another tokenizer, or options that need weights.
     """
     if tokenizer not in TOKENIZERS:
         raise unknown("model", f"bm25:{tokenizer}", [f"bm25:{t}" for t in TOKENIZERS])
     settings = {"k1": K1, "b": B, "tokenizer": tokenizer, "dtype": "float32"}
     if tokenizer == "mecab":
         settings["dictionary"] = f"unidic-lite {version('unidic-lite')}"
-    card = Card(name or f"bm25:{tokenizer}", REVISION, "bm25", settings=settings)
-    return Lexical(card, partial(_vectors, TOKENIZERS[tokenizer]))
+    options.only(f"bm25:{tokenizer}")
+    card = Card(options.name or f"bm25:{tokenizer}", REVISION, "bm25", settings=settings)
+    return Lexical(card, partial(_vectors, TOKENIZERS[tokenizer]), options.track)
 
 
 def _vectors(

@@ -5,17 +5,16 @@ The card is made from the checkpoint's files alone; weights are loaded when firs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 from jbench.encode import TOKENS_PER_BATCH, Encoder, Tokens
 from jbench.models.checkpoint import Checkpoint
-from jbench.models.lexical import WINDOW
 from jbench.models.options import DTYPES, Options, whole_number
 from jbench.models.prompts import resolve
-from jbench.search import top_k
+from jbench.search import spans, top_k
 from jbench.types import Card, Float32, Run, Texts, Unavailable, UsageError, unknown
 
 POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
@@ -43,13 +42,8 @@ class Dense:
         asked = self._encode(queries.texts, "query")
         held = self._encode(documents.texts, "document")
         compare = self._similarity("matrix")
-
-        def windows() -> Iterator[Float32]:
-            width = max(1, WINDOW // max(len(asked), 1))
-            for start in range(0, len(held), width):
-                yield compare(asked, held[start : start + width])
-
-        return top_k(queries.ids, documents.ids, windows(), k)
+        windows = (compare(asked, held[span]) for span in spans(len(asked), len(held), self.options.track))
+        return top_k(queries.ids, documents.ids, windows, k)
 
     def report(self) -> dict[str, Any]:
         """Texts cut, rates and the device since the last call."""

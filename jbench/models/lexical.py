@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from jbench.search import top_k
-from jbench.types import Card, Float32, Run, Texts
+from jbench.search import spans, top_k
+from jbench.types import Card, Float32, Run, Texts, Track
 
 Matrix = Any
 """A scipy CSR matrix, float32, a row a text."""
-
-WINDOW = 1 << 26
-"""Scores held at a time: 256 MiB of float32."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +24,7 @@ class Lexical:
 
     card: Card
     vectors: Callable[[Sequence[str], Sequence[str]], tuple[Matrix, Matrix]]
+    track: Track
 
     def score(self, pairs: Sequence[tuple[str, str]], roles: tuple[str, str]) -> Float32:
         """Each left text as a query against the distinct right texts as the corpus."""
@@ -39,17 +37,12 @@ class Lexical:
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """Documents with a positive score, best first."""
         asked, held = self.vectors(list(queries.texts), list(documents.texts))
-        return top_k(queries.ids, documents.ids, _windows(asked, held), k, floor=0.0)
+        windows = ((asked @ held[span].T).toarray() for span in spans(len(queries), len(documents), self.track))
+        return top_k(queries.ids, documents.ids, windows, k, floor=0.0)
 
     def report(self) -> dict[str, Any]:
         """Nothing is cut and nothing runs on a device."""
         return {"device": "cpu"}
-
-
-def _windows(queries: Matrix, documents: Matrix) -> Iterator[Float32]:
-    width = max(1, WINDOW // max(queries.shape[0], 1))
-    for start in range(0, documents.shape[0], width):
-        yield (queries @ documents[start : start + width].T).toarray().astype(np.float32)
 
 
 def _distinct(texts: list[str]) -> tuple[list[str], list[int]]:

@@ -26,18 +26,15 @@ def open_model(string: str, options: Options | None = None) -> Model:
     if string == "ngram":
         from jbench.models.ngram import ngram
 
-        options.only(string)
-        return ngram(options.name)
+        return ngram(options)
     if colon and scheme == "bm25":
         from jbench.models.bm25 import bm25
 
-        options.only(string)
-        return bm25(rest, options.name)
+        return bm25(rest, options)
     if colon and scheme == "run":
         from jbench.models.runfile import runfile
 
-        options.only(string)
-        return runfile(rest, options.name, options.say)
+        return runfile(rest, options)
     if colon and scheme not in (*CHECKPOINTS, *LATER):
         raise unknown("model", string, (*LEXICAL, "run:PATH", "dense:CHECKPOINT"))
     if not colon and not string.startswith((".", "/", "~")) and "/" not in string and not os.path.isdir(string):

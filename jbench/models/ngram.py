@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from jbench.models.lexical import Lexical, Matrix
+from jbench.models.options import Options
 from jbench.types import Card
 
 LONGEST, COLUMNS = 3, 1 << 18
@@ -13,10 +14,14 @@ REVISION = "1"
 """Rises when the same texts would get other scores."""
 
 
-def ngram(name: str | None = None) -> Lexical:
-    """Character 1- to 3-grams of the NFKC-normalised, lower-cased text in 2^18 columns."""
+def ngram(options: Options) -> Lexical:
+    """Character 1- to 3-grams of the NFKC-normalised, lower-cased text in 2^18 columns.
+
+    :raises UsageError: for options that need weights.
+    """
     settings = {"characters": f"1-{LONGEST}", "columns": COLUMNS, "similarity": "cosine", "dtype": "float32"}
-    return Lexical(Card(name or "ngram", REVISION, "ngram", settings=settings), _vectors)
+    options.only("ngram")
+    return Lexical(Card(options.name or "ngram", REVISION, "ngram", settings=settings), _vectors, options.track)
 
 
 def _vectors(queries: Sequence[str], documents: Sequence[str]) -> tuple[Matrix, Matrix]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from jbench.models.options import Options
 from jbench.source import file_sha256, ranx_lz4
 from jbench.types import Card, InvalidScores, Run, Texts, Unavailable, UsageError
 
@@ -68,13 +69,14 @@ class RunFile:
             self.say(f"{self.card.model}: {len(queries)} of {of} queries have {what} (first: {min(queries)})")
 
 
-def runfile(path: str, name: str | None, say: Callable[[str], None]) -> RunFile:
+def runfile(path: str, options: Options) -> RunFile:
     """Read a run file; its identity is the sha256 of its bytes.
 
     :raises Unavailable: when there is no such file.
-    :raises UsageError: when it is not a run file.
+    :raises UsageError: when it is not a run file, or for options that need weights.
     :raises InvalidScores: for a document twice in one query, or a score that is not finite.
     """
+    options.only(f"run:{path}")
     file = Path(path)
     if not file.is_file():
         raise Unavailable(f"run file {path} does not exist")
@@ -91,7 +93,7 @@ def runfile(path: str, name: str | None, say: Callable[[str], None]) -> RunFile:
         run = Run.ranked(queries.tolist(), documents.tolist(), query, document, [s for _, _, s in rows])
     except InvalidScores as error:
         raise InvalidScores(f"{path}: {error}") from None
-    return RunFile(Card(name or file.stem, file_sha256(file), "run"), run, say)
+    return RunFile(Card(options.name or file.stem, file_sha256(file), "run"), run, options.say)
 
 
 def _trec(path: Path) -> Rows:
