@@ -11,8 +11,16 @@ import numpy as np
 
 from jbench.types import Float32, InvalidScores, Track
 
-Tokens = dict[str, list[int]]
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """``items`` are what a batch is made of; ``lengths`` and ``lost`` count tokens kept and cut."""
+
+    items: Sequence[Any]
+    lengths: Sequence[int]
+    lost: Sequence[int]
 
 
 @dataclass
@@ -41,13 +49,12 @@ class Tally:
 class Encoder:
     """Encodes through ``tokenize`` and ``forward`` and remembers every vector.
 
-    ``tokenize(texts)`` gives token lists cut at ``max_length`` and how many tokens each text
-    lost; ``forward(batch, prompt)`` gives float32[len(batch), d] for a batch of them, which all
-    begin with ``prompt``.
+    ``forward(items, prompt)`` gives float32[len(items), d] for tokenized texts that all begin
+    with ``prompt``; a batch costs at most ``budget`` tokens, padding included.
     """
 
-    tokenize: Callable[[list[str]], tuple[list[Tokens], list[int]]]
-    forward: Callable[[list[Tokens], str], Float32]
+    tokenize: Callable[[list[str]], Tokenized]
+    forward: Callable[[list[Any], str], Float32]
     budget: int
     track: Track
     tally: Tally = field(default_factory=Tally)
@@ -70,16 +77,16 @@ class Encoder:
 
     def _encode(self, asked: list[tuple[str, str]], prompt: str) -> None:
         start = time.perf_counter()
-        tokens, lost = self.tokenize([prompt + text for _, text in asked])
-        lengths = np.array([len(t["input_ids"]) for t in tokens])
+        tokenized = self.tokenize([prompt + text for _, text in asked])
+        lengths = np.array(tokenized.lengths, np.int64)
         advance = self.track("encode", len(asked))
         for batch in batches(lengths, self.budget):
-            vectors = self.forward([tokens[i] for i in batch], prompt)
+            vectors = self.forward([tokenized.items[i] for i in batch], prompt)
             if bad := np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
                 text = asked[batch[bad[0]]][1]
                 raise InvalidScores(f"the model gave a non-finite vector for the text {text[:40]!r}")
             for i, vector in zip(batch, vectors, strict=True):
-                self._vectors[asked[i]], self._lost[asked[i]] = vector, lost[i]
+                self._vectors[asked[i]], self._lost[asked[i]] = vector, tokenized.lost[i]
             self.tally.padding += int(lengths[batch].max() * len(batch) - lengths[batch].sum())
             advance(len(batch))
         self.tally.texts += len(asked)

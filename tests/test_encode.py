@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jbench.encode import Encoder, batches
+from jbench.encode import Encoder, Tokenized, batches
 from jbench.models.checkpoint import locate
 from jbench.models.dense import dense
 from jbench.models.options import Options
@@ -20,11 +20,11 @@ def letters(max_length=4):
     def tokenize(texts):
         cut = [t[:max_length] for t in texts]
         lost = [max(0, len(t) - max_length) for t in texts]
-        return [{"input_ids": [ord(c) for c in t]} for t in cut], lost
+        return Tokenized(cut, [len(t) for t in cut], lost)
 
     def forward(batch, prompt):
-        seen.append([len(t["input_ids"]) for t in batch])
-        return np.float32([[len(t["input_ids"]), t["input_ids"][0]] for t in batch])
+        seen.append(batch)
+        return np.float32([[len(t), ord(t[0])] for t in batch])
 
     return Encoder(tokenize, forward, 8, lambda label, total: lambda done: None), seen
 
@@ -86,3 +86,18 @@ def test_a_vector_does_not_depend_on_its_neighbours(dense_bert):
     together = dense(locate(str(dense_bert), None), Options())
     one = np.stack([alone._encode([text], "sts")[0] for text in CORPUS])
     assert np.abs(one - together._encode(CORPUS, "sts")).max() < 1e-5
+
+
+def test_a_model_without_a_transformer_is_encoded_by_the_library(bare_unigram, tmp_path):
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+
+    torch.manual_seed(0)
+    table = StaticEmbedding(Tokenizer.from_file(str(bare_unigram / "tokenizer.json")), embedding_dim=16)
+    SentenceTransformer(modules=[table], device="cpu").save(str(tmp_path / "static"))
+    model = dense(locate(str(tmp_path / "static"), None), Options())
+    theirs = SentenceTransformer(str(tmp_path / "static"), device="cpu").encode(list(CORPUS))
+    assert np.abs(model._encode(CORPUS, "sts") - theirs).max() < 1e-6
+    assert (model.card.settings["pooling"], model.card.settings["max_length"]) == (None, None)

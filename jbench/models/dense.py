@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from jbench.encode import TOKENS_PER_BATCH, Encoder, Tokens
+from jbench.encode import TOKENS_PER_BATCH, Encoder, Tokenized
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.options import DTYPES, Options, whole_number
 from jbench.models.prompts import resolve
@@ -110,24 +110,40 @@ class Dense:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        import torch
+        from sentence_transformers.base.modules import Transformer
 
         module = self._module
-        tokenizer, length = module.tokenizer, module.max_seq_length
         budget = TOKENS_PER_BATCH["cpu" if module.device.type == "cpu" else "cuda"]
+        if isinstance(module[0], Transformer):
+            return self._transformer_encoder(module, budget)
 
-        def tokenize(texts: list[str]) -> tuple[list[Tokens], list[int]]:
+        # Static embeddings and the like: no attention, so nothing to gain from our own batches.
+        def characters(texts: list[str]) -> Tokenized:
+            return Tokenized(texts, [len(text) for text in texts], [0] * len(texts))
+
+        def forward(batch: list[str], prompt: str) -> Float32:
+            vectors: Float32 = module.encode(batch, show_progress_bar=False)
+            return vectors.astype("float32")
+
+        return Encoder(characters, forward, budget, self.options.track)
+
+    def _transformer_encoder(self, module: Any, budget: int) -> Encoder:
+        import torch
+
+        tokenizer, length = module.tokenizer, self.card.settings["max_length"]
+
+        def tokenize(texts: list[str]) -> Tokenized:
             cut = tokenizer(texts, truncation=length is not None, max_length=length)
             keys = [key for key in cut if key != "attention_mask"]
             tokens = [{key: cut[key][i] for key in keys} for i in range(len(texts))]
-            lost = [0] * len(texts)
-            full = [i for i, t in enumerate(tokens) if length is not None and len(t["input_ids"]) >= length]
+            lengths, lost = [len(ids) for ids in cut["input_ids"]], [0] * len(texts)
+            full = [i for i, n in enumerate(lengths) if length is not None and n >= length]
             if full:
                 # Only a text that fills the length can have lost anything.
                 whole = tokenizer([texts[i] for i in full], truncation=False, verbose=False)["input_ids"]
                 for i, ids in zip(full, whole, strict=True):
-                    lost[i] = len(ids) - len(tokens[i]["input_ids"])
-            return tokens, lost
+                    lost[i] = len(ids) - lengths[i]
+            return Tokenized(tokens, lengths, lost)
 
         @cache
         def prompt_length(prompt: str) -> dict[str, int]:
@@ -135,7 +151,7 @@ class Dense:
             return {k: n for k, n in module.preprocess([""], prompt=prompt).items() if k == "prompt_length"}
 
         @torch.inference_mode()
-        def forward(batch: list[Tokens], prompt: str) -> Float32:
+        def forward(batch: list[dict[str, list[int]]], prompt: str) -> Float32:
             padded = tokenizer.pad({key: [t[key] for t in batch] for key in batch[0]}, return_tensors="pt")
             features = {key: value.to(module.device) for key, value in padded.items()} | prompt_length(prompt)
             vectors: Float32 = module(features)["sentence_embedding"].float().cpu().numpy()
