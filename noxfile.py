@@ -57,12 +57,13 @@ def boards(session: nox.Session) -> None:
     """Evaluate the embedded board anew; its result and every generated board must be what is committed."""
     install(session)
     with tempfile.TemporaryDirectory() as folder:
-        session.run("jbench", "run", "--results", folder)
+        session.run("jbench", "run", "--results", os.path.join(folder, "new"))
         empty = os.path.join(folder, "empty")
+        os.mkdir(empty)
         for path in sorted(Path("leaderboards").glob("*.toml")):
             for form in ("md", "csv"):
                 out = str(path.with_suffix(f".{form}"))
-                for results in (empty, folder):
+                for results in (empty, os.path.join(folder, "new")):
                     session.run(
                         "jbench", "board", path.stem, "--format", form, "--results", results, "--output", out, "--check"
                     )

@@ -42,20 +42,38 @@ class Table:
     rows: tuple[Row, ...]
 
 
+Found = dict[tuple[str, int], Result]
+"""The results of one row by task and version."""
+
+
 def draw(board: Board, results: Sequence[Result]) -> Table:
     """The table of ``board`` over ``results``; results that belong to no column are left out."""
-    at = {(column.task, column.version): i for i, column in enumerate(board.columns)}
-    groups: dict[tuple[str, str, str, str], dict[tuple[str, int], Result]] = {}
+    wanted = {(column.task, column.version) for column in board.columns}
+    rows: dict[str, Found] = {}
     for result in results:
-        place = (result.task, result.task_version)
-        if place in at:
-            who = (result.model, result.revision, result.adapter, _variant(result.variant))
-            groups.setdefault(who, {})[place] = result
-    revisions: dict[str, set[str]] = {}
-    for model, revision, *_ in groups:
-        revisions.setdefault(model, set()).add(revision)
-    rows = [_row(board, found, len(revisions[who[0]]) > 1) for who, found in groups.items()]
-    return Table(board, tuple(sorted(rows, key=_rank)))
+        if (result.task, result.task_version) in wanted:
+            who = repr((result.model, result.revision, result.adapter, sorted(result.settings.items()), result.variant))
+            rows.setdefault(who, {})[result.task, result.task_version] = result
+    labels = _labels([next(iter(found.values())) for found in rows.values()])
+    drawn = [_row(board, found, label) for found, label in zip(rows.values(), labels, strict=True)]
+    return Table(board, tuple(sorted(drawn, key=_rank)))
+
+
+def _labels(ones: Sequence[Result]) -> list[str]:
+    """A label for each row: the model, and whatever else it takes to tell it from the others."""
+    labels = []
+    for one in ones:
+        namesakes = [other for other in ones if other.model == one.model]
+        revision = f" @ {one.revision[:14]}" if len({other.revision for other in namesakes}) > 1 else ""
+        twins = [o for o in namesakes if (o.revision, o.variant) == (one.revision, one.variant)]
+        told = {key: _said(one, key) for key in ("adapter", *one.settings) if len({_said(o, key) for o in twins}) > 1}
+        aside = _variant({**told, **one.variant})
+        labels.append(one.model + revision + (f" ({aside})" if aside else ""))
+    return labels
+
+
+def _said(result: Result, key: str) -> str:
+    return result.adapter if key == "adapter" else str(result.settings.get(key))
 
 
 def of_tasks(tasks: Sequence[Task]) -> Board:
@@ -64,7 +82,7 @@ def of_tasks(tasks: Sequence[Task]) -> Board:
     return Board(name="run", version=1, title="Results", status="draft", columns=columns)
 
 
-def _row(board: Board, found: Mapping[tuple[str, int], Result], say_revision: bool) -> Row:
+def _row(board: Board, found: Found, label: str) -> Row:
     cells: list[Cell | None] = []
     for column in board.columns:
         result = found.get((column.task, column.version))
@@ -73,9 +91,6 @@ def _row(board: Board, found: Mapping[tuple[str, int], Result], say_revision: bo
         else:
             cells.append(Cell(result.scores[column.measure], result.ties.get(column.measure)))
     one = next(iter(found.values()))
-    label = one.model + (f" @ {one.revision[:14]}" if say_revision else "")
-    if one.variant:
-        label += f" ({_variant(one.variant)})"
     unprompted = sorted({role for result in found.values() for role in result.unprompted})
     return Row(
         label=label,

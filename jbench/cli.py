@@ -62,7 +62,9 @@ def run(
     json: Json = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Compute again what is there already.")] = False,
     name: Annotated[str | None, typer.Option(help="What to call the model (one model only).")] = None,
-    prompt: Annotated[list[str] | None, typer.Option(metavar="ROLE=TEXT", help="E.g. query='query: '.")] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option(metavar="ROLE=TEXT", help="E.g. query='query: '; \\\\n is a line break.")
+    ] = None,
     model_set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="E.g. pooling=mean.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="fp32 (default), bf16 or fp16 weights; scores stay fp32.")] = None,
@@ -70,10 +72,9 @@ def run(
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run code in a checkpoint.")] = False,
 ) -> None:
     """Evaluate models; without arguments, the embedded board mini with its own models."""
-    from jbench.models.options import Options, settings
-    from jbench.models.prompts import parse
+    from jbench.models.options import Options, key_values
     from jbench.progress import display
-    from jbench.registry import find_board, find_tasks
+    from jbench.registry import check_columns, find_board, find_tasks
     from jbench.types import EXIT_ORDER, UsageError
 
     if offline:
@@ -83,11 +84,15 @@ def run(
         raise UsageError("give --board or --task, not both")
     definition = None if task else find_board(board or "mini")
     tasks = find_tasks(task or [c.task for c in definition.columns] if definition else task or [], task_dir or [])
+    if definition:
+        check_columns(definition, tasks)
     names = models or list(definition.models if definition else ())
     if not names:
         raise UsageError("name a model, such as bm25:char-bigram or ./checkpoint")
     if name and len(names) > 1:
         raise UsageError("--name goes with one model")
+    prompts = key_values("--prompt", prompt or [], "ROLE=TEXT, such as query='query: '")
+    asked = key_values("--model-set", model_set or [], "KEY=VALUE, such as pooling=mean")
 
     from jbench.board import draw, of_tasks
     from jbench.evaluate import Failure, evaluate
@@ -98,8 +103,8 @@ def run(
     with display() as shown:
         options = Options(
             name=name,
-            prompts=parse(prompt or []),
-            settings=settings(model_set or []),
+            prompts={role: text.replace("\\n", "\n") for role, text in prompts.items()},
+            settings=asked,
             device=device,
             dtype=dtype,
             trust_remote_code=trust_remote_code,
@@ -148,8 +153,6 @@ def models(results: ResultDirs = None, json: Json = False) -> None:
     """List what can be evaluated by name, the families whose prompts are known, and what was measured."""
     from jbench.models.load import LEXICAL
     from jbench.models.prompts import families
-    from jbench.registry import home
-    from jbench.results import read_all
 
     rows: list[dict[str, Any]] = [{"model": m, "what": "built in, no weights", "prompts": {}} for m in LEXICAL]
     rows += [
@@ -157,9 +160,7 @@ def models(results: ResultDirs = None, json: Json = False) -> None:
         for family in families()
         for pattern in family.match
     ]
-    measured = {
-        r.model: f"measured, {r.adapter}" for r in read_all([home("leaderboards") / "results", *(results or [RESULTS])])
-    }
+    measured = {result.model: f"measured, {result.adapter}" for result in _all_results(results)}
     rows += [{"model": m, "what": what, "prompts": {}} for m, what in measured.items() if m not in LEXICAL]
     _print_rows(rows, json, ("model", "what", "prompts"))
 
@@ -175,17 +176,15 @@ def board(
     """Draw a board from the project's own baselines and your results."""
     from jbench.board import draw
     from jbench.files import write
-    from jbench.registry import find_board, home
+    from jbench.registry import find_board
     from jbench.render import FORMATS
-    from jbench.results import read_all
     from jbench.types import JbenchError, UsageError, unknown
 
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
     if check and output is None:
         raise UsageError("--check compares with --output FILE")
-    folders = results if results is not None else [RESULTS]
-    text = FORMATS[format](draw(find_board(name), read_all([home("leaderboards") / "results", *folders])))
+    text = FORMATS[format](draw(find_board(name), _all_results(results)))
     if output is None:
         _print_text(text, format)
     elif not check:
@@ -211,15 +210,26 @@ def _print_board(board: Board, results: Path) -> None:
     """The board with the project's baselines and all results at hand; also written beside them."""
     from jbench.board import draw
     from jbench.files import write
-    from jbench.registry import home
+    from jbench.progress import say
     from jbench.render import markdown
-    from jbench.results import read_all
 
-    text = markdown.render(draw(board, read_all([home("leaderboards") / "results", results])))
+    text = markdown.render(draw(board, _all_results([results])))
     path = results / f"{board.id}.md"
     write(path, text)
     _print_text(text, "md")
-    typer.echo(f"written to {path}", err=True)
+    say(f"written to {path}")
+
+
+def _all_results(folders: list[Path] | None) -> list[Result]:
+    """The project's baselines, then those of ``folders`` (else of the usual one, if it is there)."""
+    from jbench.progress import say
+    from jbench.registry import home
+    from jbench.results import read_all
+    from jbench.types import Unavailable
+
+    if missing := next((folder for folder in folders or () if not folder.is_dir()), None):
+        raise Unavailable(f"results folder {missing} does not exist")
+    return read_all([home("leaderboards") / "results", *(folders or [RESULTS])], say)
 
 
 def _line(outcome: Result | Failure) -> str:

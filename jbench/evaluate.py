@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from jbench import __version__, results
 from jbench.models.load import open_model
@@ -48,7 +47,7 @@ def evaluate(
     A result that exists under the same key is read, not computed again.
     """
     options = options or Options()
-    loaded: dict[str, Any] = {}
+    loaded: dict[str, results.Loaded | Exception] = {}
     for name in models:
         try:
             model = open_model(name, options)
@@ -56,27 +55,34 @@ def evaluate(
             yield from (_failure(task, name, error, opened=False) for task in tasks)
             continue
         for task in tasks:
+            if task.id not in loaded:
+                loaded[task.id] = _load(task)
+            one = loaded[task.id]
+            if isinstance(one, Exception):
+                yield _failure(task, model.card.model, one)
+                continue
             try:
-                if task.id not in loaded:
-                    loaded[task.id] = task.data()
-                yield evaluate_one(model, task, loaded[task.id], root, options, overwrite)
+                yield evaluate_one(model, task, one, root, options, overwrite)
             except Exception as error:
                 yield _failure(task, model.card.model, error)
 
 
-def evaluate_one(model: Model, task: Task, data: Any, root: Path, options: Options, overwrite: bool = False) -> Result:
+def evaluate_one(
+    model: Model, task: Task, loaded: results.Loaded, root: Path, options: Options, overwrite: bool = False
+) -> Result:
     """Predict, measure, save; or read the result that is already there.
 
     :raises JbenchError: of the kind that says what went wrong.
     """
     path = results.path_of(root, model.card, task)
-    key = results.key_of(model.card, task, data.sha256)
+    key = results.key_of(model.card, task, loaded.data.sha256)
     if not overwrite and (known := _known(path, key, options)):
         return known
+    model.report()  # what a failed task left behind is not this one's
     start = time.perf_counter()
-    prediction = task.predict(model, data)
+    prediction = task.predict(model, loaded.data)
     report = model.report()
-    measured = task.measure(prediction, data)
+    measured = task.measure(prediction, loaded.data)
     host = {
         "seconds": round(time.perf_counter() - start, 3),
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -84,9 +90,17 @@ def evaluate_one(model: Model, task: Task, data: Any, root: Path, options: Optio
         "versions": {"jbench": __version__, "python": platform.python_version(), **_versions()},
         "rates": report.get("rates", {}),
     }
-    result = results.make(model.card, task, data, measured, report, host)
+    result = results.make(model.card, task, loaded, measured, report, host)
     results.save(path, result, measured, _clusters(task, measured.items))
     return result
+
+
+def _load(task: Task) -> results.Loaded | Exception:
+    """The task's data, or why there is none: loading is not tried again for the next model."""
+    try:
+        return results.load(task)
+    except Exception as error:
+        return error
 
 
 def _known(path: Path, key: str, options: Options) -> Result | None:
@@ -99,6 +113,9 @@ def _known(path: Path, key: str, options: Options) -> Result | None:
         return None
     if found.key != key:
         options.say(f"{found.model} on {found.task}: the stored result has another key; computed again")
+        return None
+    if not results.is_whole(path, found):
+        options.say(f"{found.model} on {found.task}: the per-query values are not the result's own; computed again")
         return None
     return replace(found, host={**found.host, "stored": True})
 

@@ -34,7 +34,9 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror or error}") from error
+        if error.errno is None:  # not the disk's: a network error passes through
+            raise
+        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()

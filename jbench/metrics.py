@@ -39,6 +39,11 @@ class Measure:
         return f"{self.base}@{self.k}" if self.k else self.base
 
     @property
+    def ranked(self) -> bool:
+        """Whether it measures a run; otherwise it measures pairs."""
+        return self.base in _RANKED
+
+    @property
     def definition(self) -> str:
         """The id of the exact definition, kept in every result."""
         return _RANKED[self.base][1].format(k=self.k) if self.k else _PAIRS[self.base]
@@ -52,6 +57,10 @@ class Measure:
 @dataclass(frozen=True)
 class Measured:
     """``scores`` and ``ties`` (smallest and largest, only where they differ) by measure name.
+
+    Ties hold every value that an order of the tied documents can give. They are exact while the
+    ties end within the run; of ties beyond its end only the number is known, and any relevant
+    document that the run lacks may be among them.
 
     ``items`` names the queries or pairs; ``values`` holds one float64 for each of them and column.
     """
@@ -73,7 +82,7 @@ def parse(name: str) -> Measure:
         return Measure(base)
     if base not in _RANKED:
         raise unknown("measure", name, [*_PAIRS, *(f"{b}@10" for b in _RANKED)])
-    if not cut.isascii() or not cut.isdigit() or int(cut) < 1:
+    if not (cut.isascii() and cut.isdigit() and cut[0] != "0"):
         raise UsageError(f"measure {name!r} needs a cut-off of 1 or more, such as {base}@10")
     return Measure(base, int(cut))
 
@@ -134,13 +143,9 @@ def measure_run(run: Run, qrels: Qrels, measures: Sequence[str]) -> Measured:
 
 @dataclass(frozen=True)
 class _Rows:
-    """A run as loose rows in ranked order: query index, document index, score, grade.
-
-    A negative document index is one that the run does not hold but that ties with its last.
-    """
+    """A run as loose rows in ranked order, documents known by their grade: query index, score, grade."""
 
     query: Int64
-    document: Int64
     score: Float32
     grade: Int64
 
@@ -163,7 +168,7 @@ class _Rows:
             place = np.minimum(np.searchsorted(key[order], wanted), len(key) - 1)
             hit = key[order][place] == wanted
             grade[order[place[hit]]] = grades[hit]
-        return cls(query, run.index, run.scores, grade)
+        return cls(query, run.scores, grade)
 
     def has_order(self) -> bool:
         same_query = self.query[1:] == self.query[:-1]
@@ -206,7 +211,6 @@ class _Rows:
         query, grade, score = zip(*extra, strict=True)
         return _Rows(
             np.concatenate([self.query, np.array(query, np.int64)]),
-            np.concatenate([self.document, -1 - np.arange(len(extra))]),
             np.concatenate([self.score, np.array(score, np.float32)]),
             np.concatenate([self.grade, np.array(grade, np.int64)]),
         )
@@ -215,7 +219,7 @@ class _Rows:
         return self._take(np.lexsort((-self.grade if descending else self.grade, -self.score, self.query)))
 
     def _take(self, rows: Int64) -> _Rows:
-        return _Rows(self.query[rows], self.document[rows], self.score[rows], self.grade[rows])
+        return _Rows(self.query[rows], self.score[rows], self.grade[rows])
 
 
 def _per_query(rows: _Rows, run: Run, qrels: Qrels, measures: Sequence[Measure]) -> dict[str, Float64]:
@@ -226,11 +230,12 @@ def _per_query(rows: _Rows, run: Run, qrels: Qrels, measures: Sequence[Measure])
     # grades stand in for ids, so that documents beyond the run's end need none.
     ranked: dict[str, dict[str, float]] = {}
     gained: dict[str, dict[str, int]] = {}
-    for place, (q, g) in enumerate(zip(rows.query.tolist(), rows.grade.tolist(), strict=True)):
-        query = run.queries[q]
-        ranked.setdefault(query, {})[str(place)] = float(-place)
+    for q, g in zip(rows.query.tolist(), rows.grade.tolist(), strict=True):
+        docs = ranked.setdefault(run.queries[q], {})
+        place = len(docs)
+        docs[str(place)] = float(-place)
         if g:
-            gained.setdefault(query, {})[str(place)] = g
+            gained.setdefault(run.queries[q], {})[str(place)] = g
     judged: dict[str, dict[str, int]] = {}
     for query, grades in qrels.items():
         seen = gained.get(query, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -24,7 +25,7 @@ class Display(NamedTuple):
 def display() -> Iterator[Display]:
     """Bars with rate and time left on a terminal, else a line now and then."""
     if not sys.stderr.isatty():
-        yield Display(_say, _lines)
+        yield Display(say, _lines)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -44,11 +45,16 @@ def display() -> Iterator[Display]:
 
             return advance
 
-        yield Display(lambda message: bars.console.print(message, markup=False, highlight=False), track)
+        yield Display(lambda message: bars.console.print(_visible(message), markup=False, highlight=False), track)
 
 
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+def say(message: str) -> None:
+    """Print a message on stderr; control characters, which a name may carry, are left out."""
+    print(_visible(message), file=sys.stderr, flush=True)
+
+
+def _visible(message: str) -> str:
+    return "".join(c for c in message if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf"))
 
 
 def _lines(label: str, total: int) -> Advance:
@@ -61,6 +67,6 @@ def _lines(label: str, total: int) -> Advance:
         now = time.monotonic()
         if now - printed >= _SECONDS_BETWEEN_LINES:
             printed, rate = now, done / (now - started)
-            _say(f"{label}: {done:,} of {total:,}, {rate:,.0f}/s, {(total - done) / rate:,.0f} s left")
+            say(f"{label}: {done:,} of {total:,}, {rate:,.0f}/s, {(total - done) / rate:,.0f} s left")
 
     return advance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import tomllib
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -53,7 +54,7 @@ class Average(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    over: tuple[str, ...]
+    over: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Board(BaseModel):
@@ -61,7 +62,7 @@ class Board(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     version: int = Field(ge=1)
     title: str
     status: Literal["draft", "published"]
@@ -113,6 +114,20 @@ def all_tasks(task_dirs: Sequence[Path] = ()) -> dict[str, Task]:
             raise Unavailable(f"task folder {folder} does not exist")
         _add(found, _from_folder(folder).values(), str(folder))
     return found
+
+
+def check_columns(board: Board, tasks: Iterable[Task]) -> None:
+    """Refuse a board with a column that its tasks would leave empty.
+
+    :raises UsageError: for a version that is not the task's, or a measure it does not take.
+    """
+    known = {task.id: task for task in tasks}
+    for column in board.columns:
+        task = known[column.task]
+        if column.version != task.version:
+            raise UsageError(f"board {board.id}: {task.id} has version {task.version}, not {column.version}")
+        if column.measure not in task.measures:
+            raise unknown(f"measure of {task.id}", column.measure, task.measures)
 
 
 def find_tasks(ids: Iterable[str], task_dirs: Sequence[Path] = ()) -> list[Task]:
@@ -179,6 +194,7 @@ def _run_file(path: Path) -> Any:
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look themselves up there
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever a stranger's file raises, the line must name the file

@@ -7,7 +7,8 @@ it as ``.values.parquet``. The JSON is written last: where it stands, the result
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,29 @@ import orjson
 
 from jbench.files import safe_name, write, writing
 from jbench.metrics import Measured, parse
+from jbench.source import Source, file_sha256, recording
 from jbench.task import Task
 from jbench.types import Card, Result, Unavailable
 
 SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a task loaded, and the files that it opened for it."""
+
+    data: Any
+    sources: tuple[Source, ...] = ()
+
+
+def load(task: Task) -> Loaded:
+    """Load a task's data, noting what it reads.
+
+    :raises JbenchError: as `Task.data` does.
+    """
+    with recording() as opened:
+        data = task.data()
+    return Loaded(data, tuple(opened))
 
 
 def key_of(card: Card, task: Task, data_sha256: str) -> str:
@@ -40,8 +60,11 @@ def key_of(card: Card, task: Task, data_sha256: str) -> str:
     return sha256(_canonical(identity)).hexdigest()
 
 
-def make(card: Card, task: Task, data: Any, measured: Measured, report: dict[str, Any], host: dict[str, Any]) -> Result:
-    """The record of one measurement; ``data`` is what the task loaded."""
+def make(
+    card: Card, task: Task, loaded: Loaded, measured: Measured, report: dict[str, Any], host: dict[str, Any]
+) -> Result:
+    """The record of one measurement."""
+    data = loaded.data
     counted = {"pairs": 0, "queries": 0, "documents": 0, "relevant": 0, "truncated": 0, "tokens_lost": 0}
     counts = {**counted, **data.counts, "unanswered": measured.unanswered}
     counts |= {name: report[name] for name in ("truncated", "tokens_lost") if name in report}
@@ -60,8 +83,8 @@ def make(card: Card, task: Task, data: Any, measured: Measured, report: dict[str
         counts=counts,
         data={
             "sha256": data.sha256,
-            "pinned": all(source.sha256 for source in task.files),
-            "sources": [source.name for source in task.files],
+            "pinned": bool(loaded.sources) and all(source.sha256 for source in loaded.sources),
+            "sources": [source.name for source in loaded.sources],
         },
         prompts=_prompts(card, task),
         settings=dict(card.settings),
@@ -89,7 +112,7 @@ def path_of(root: Path, card: Card, task: Task) -> Path:
 
 
 def save(path: Path, result: Result, measured: Measured, clusters: Iterable[str] | None = None) -> None:
-    """Write a result and its per-query values.
+    """Write a result and its per-query values, whose sha256 it keeps in ``host``.
 
     :raises Unavailable: when the disk refuses; nothing half-written stays.
     """
@@ -99,9 +122,17 @@ def save(path: Path, result: Result, measured: Measured, clusters: Iterable[str]
     columns: dict[str, Any] = {"item": list(measured.items)}
     if clusters is not None:
         columns["cluster"] = list(clusters)
-    with writing(path.with_suffix(".values.parquet")) as file:
+    values = path.with_suffix(".values.parquet")
+    with writing(values) as file:
         pq.write_table(pa.table({**columns, **measured.values}), file)
-    write(path, to_json(result) + b"\n")
+    sealed = replace(result, host={**result.host, "values": file_sha256(values)})
+    write(path, to_json(sealed) + b"\n")
+
+
+def is_whole(path: Path, result: Result) -> bool:
+    """Whether the per-query values beside a result are those that were written with it."""
+    values = path.with_suffix(".values.parquet")
+    return values.is_file() and file_sha256(values) == result.host.get("values")
 
 
 def to_json(result: Result) -> bytes:
@@ -137,15 +168,21 @@ def read(path: Path) -> Result:
     return result
 
 
-def read_all(roots: Iterable[Path]) -> list[Result]:
+def read_all(roots: Iterable[Path], complain: Callable[[str], None]) -> list[Result]:
     """Every result under ``roots``; where two have one place, the later root's counts.
 
-    :raises Unavailable: for a file there that is not a result.
+    A file there that is not a result is named to ``complain`` and left out.
     """
     places: dict[Path, Path] = {}
     for root in roots:
         places |= {path.relative_to(root): path for path in sorted(root.glob("*/*/*.json"))}
-    return [read(path) for path in places.values()]
+    found = []
+    for path in places.values():
+        try:
+            found.append(read(path))
+        except Unavailable as error:
+            complain(f"{error}; left out")
+    return found
 
 
 def _canonical(value: Any) -> bytes:

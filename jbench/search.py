@@ -12,12 +12,12 @@ import numpy as np
 
 from jbench.types import Float32, Int64, InvalidScores, Run, Track
 
-SCORES_AT_ONCE = 1 << 26
-"""How many scores a window holds: 256 MiB of float32."""
+SCORES_AT_ONCE = 1 << 23
+"""How many scores a window holds: 32 MiB of float32, and some eight times that while it is merged."""
 
 
 def spans(queries: int, documents: int, track: Track) -> Iterator[slice]:
-    """Windows over ``documents`` rows, each of at most 2^26 scores for ``queries`` rows."""
+    """Windows over ``documents`` rows, each of at most 2^23 scores for ``queries`` rows."""
     width = max(1, SCORES_AT_ONCE // max(queries, 1))
     advance = track("search", documents)
     for start in range(0, documents, width):

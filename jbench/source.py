@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from jbench.types import Unavailable
 
 _RAW = "https://raw.githubusercontent.com/{repo}/{revision}/{path}"
 _CHUNK = 1 << 20
+_ATTEMPTS = 3
 
 
 def offline() -> bool:
@@ -37,6 +41,20 @@ def cache_root() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("jbench"))
+
+
+_opened: ContextVar[list[Source] | None] = ContextVar("opened", default=None)
+
+
+@contextmanager
+def recording() -> Iterator[list[Source]]:
+    """The sources that are opened inside the block, each once, in order."""
+    found: list[Source] = []
+    token = _opened.set(found)
+    try:
+        yield found
+    finally:
+        _opened.reset(token)
 
 
 @dataclass(frozen=True)
@@ -61,14 +79,19 @@ class Source:
 
         :raises Unavailable: when it is nowhere to be had, or its sha256 differs.
         """
+        opened = _opened.get()
+        if opened is not None and self not in opened:
+            opened.append(self)
         if self.kind == "local":
             return self._checked(Path(self.file))
         for root in self._roots():
             if (found := root / self._place).is_file():
                 return self._checked(found)
+        if self.kind == "hub":
+            return self._hub()
         if offline():
             raise Unavailable(f"{self.name} is not at hand and the network is off; {self._advice}")
-        return self._hub() if self.kind == "hub" else self._download()
+        return self._download()
 
     def text(self) -> str:
         """The file as UTF-8 text."""
@@ -83,8 +106,18 @@ class Source:
         return [json.loads(line) for line in self.text().split("\n") if line.strip()]
 
     def tsv(self) -> list[dict[str, str]]:
-        """Tab-separated rows under a header line; quotes are plain characters."""
-        return list(csv.DictReader(self.text().splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+        """Tab-separated rows under a header line; quotes are plain characters.
+
+        :raises Unavailable: for a row with more or fewer fields than the header.
+        """
+        reader = csv.DictReader(io.StringIO(self.text(), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+        rows = list(reader)
+        for number, row in enumerate(rows, 2):
+            if None in row or None in row.values():
+                raise Unavailable(
+                    f"{self.name}: row {number} has not the {len(reader.fieldnames or ())} fields of its head"
+                )
+        return rows
 
     def run(self) -> dict[str, dict[str, float]]:
         """A run file in ranx's ``.lz4`` layout."""
@@ -124,42 +157,55 @@ class Source:
         from filelock import FileLock
 
         target = cache_root() / "data" / self._place
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"cannot write {target.parent}: {error.strerror}") from error
         # The lock saves a second download; correctness rests on the rename alone.
         with FileLock(f"{target}.lock"):
-            if not target.is_file():
-                with writing(target) as file:
-                    for chunk in self._stream():
-                        file.write(chunk)
+            for attempt in range(_ATTEMPTS):
+                if target.is_file():
+                    break
+                if reason := self._attempt(target):
+                    if attempt == _ATTEMPTS - 1:
+                        raise Unavailable(f"{self.name} could not be downloaded ({reason}); {self._advice}")
+                    time.sleep(2**attempt)
         return target
 
-    def _stream(self) -> Iterator[bytes]:
-        """The file from the network, checked before the last byte is handed on as good."""
+    def _attempt(self, target: Path) -> str:
+        """Download once; the reason when it failed in a way that may pass.
+
+        :raises Unavailable: when it failed for good, or the bytes are not the pinned ones.
+        """
         import requests
 
         sha = hashlib.sha256()
-        for attempt in range(4):
-            try:
-                with requests.get(self._url, stream=True, timeout=(5, 60)) as answer:
-                    if answer.status_code in (429, 500, 502, 503, 504) and attempt < 3:
-                        time.sleep(2**attempt)
-                        continue
-                    answer.raise_for_status()
+        try:
+            with requests.get(self._url, stream=True, timeout=(5, 60)) as answer:
+                if answer.status_code in (429, 500, 502, 503, 504):
+                    return f"status {answer.status_code}"
+                answer.raise_for_status()
+                with writing(target) as file:
                     for chunk in answer.iter_content(_CHUNK):
                         sha.update(chunk)
-                        yield chunk
-                break
-            except requests.RequestException as error:
-                reason = type(error).__name__
-                raise Unavailable(f"{self.name} could not be downloaded ({reason}); {self._advice}") from error
-        if self.sha256 and sha.hexdigest() != self.sha256:
-            raise Unavailable(f"{self.name}: the download has sha256 {sha.hexdigest()[:12]}…, not {self.sha256[:12]}…")
+                        file.write(chunk)
+                    if self.sha256 and sha.hexdigest() != self.sha256:
+                        found = sha.hexdigest()[:12]
+                        raise Unavailable(f"{self.name}: the download has sha256 {found}…, not {self.sha256[:12]}…")
+        except (requests.ConnectionError, requests.Timeout) as error:
+            return type(error).__name__
+        except requests.RequestException as error:
+            reason = type(error).__name__
+            raise Unavailable(f"{self.name} could not be downloaded ({reason}); {self._advice}") from error
+        return ""
 
     def _hub(self) -> Path:
         from huggingface_hub import hf_hub_download
 
         try:
-            found = hf_hub_download(self.repo, self.file, repo_type="dataset", revision=self.revision)
+            found = hf_hub_download(
+                self.repo, self.file, repo_type="dataset", revision=self.revision, local_files_only=offline()
+            )
         except Exception as error:  # the hub's client raises many kinds; each means "not to be had"
             raise Unavailable(f"{self.name} could not be had ({type(error).__name__}); {self._advice}") from error
         return self._checked(Path(found))

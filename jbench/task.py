@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from jbench.metrics import Measured, measure_pairs, measure_run, parse
-from jbench.source import Source
 from jbench.types import Collection, Float32, InvalidScores, Model, Pairs, Run, Scorer, Searcher, UsageError
 
 
@@ -21,7 +20,7 @@ class Task:
     """What every kind has.
 
     ``id`` is ``name@protocol``; ``version`` rises when a number would change; ``load`` returns
-    the data and ``files`` are the pinned files it reads; ``sources`` name data sets and splits
+    the data; ``sources`` name data sets and splits
     upstream (for exposure); ``expects`` the counts that loading must meet; ``cluster`` maps a
     query id to a group of queries that are not independent (for resampling).
     """
@@ -36,7 +35,6 @@ class Task:
     group: str = "real"
     citation: str = ""
     sources: tuple[str, ...] = ()
-    files: tuple[Source, ...] = ()
     expects: Mapping[str, int] = field(default_factory=dict)
     cluster: Callable[[str], str] | None = None
 
@@ -44,7 +42,8 @@ class Task:
 
     def __post_init__(self) -> None:
         for name in self.measures:
-            parse(name)
+            if parse(name).ranked == (self.kind == "sts"):
+                raise UsageError(f"{self.id}: measure {name!r} does not fit the kind {self.kind}")
         if self.main not in self.measures:
             raise UsageError(f"{self.id}: main measure {self.main!r} is not among {', '.join(self.measures)}")
 
@@ -62,9 +61,10 @@ class Task:
         wanted = Pairs if isinstance(self, STS) else Collection
         if not isinstance(data, wanted):
             raise UsageError(f"{self.id}: load() gave {type(data).__name__}, not {wanted.__name__}")
+        counts = data.counts
         for what, count in self.expects.items():
-            if data.counts.get(what) != count:
-                raise UsageError(f"{self.id}: expected {count} {what}, loaded {data.counts.get(what)}")
+            if counts.get(what) != count:
+                raise UsageError(f"{self.id}: expected {count} {what}, loaded {counts.get(what)}")
         return data
 
     def predict(self, model: Model, data: Any) -> Any:

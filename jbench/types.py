@@ -156,6 +156,8 @@ class Collection:
         )
 
     def __post_init__(self) -> None:
+        if not len(self.queries) or not len(self.documents):
+            raise UsageError(f"a collection of {len(self.queries)} queries and {len(self.documents)} documents")
         known_queries = _unique("query", self.queries.ids)
         known = _unique("document", self.documents.ids)
         for query, judged in self.qrels.items():

@@ -76,7 +76,6 @@ TASKS = [
         license="CC-BY-SA-3.0",
         citation="So et al., JaQuAD (arXiv 2202.01764)",
         sources=("JaQuAD:train",),
-        files=FILES,
         expects={"queries": 31748, "documents": 9713, "relevant": 31748},
         cluster=paragraph,
     )

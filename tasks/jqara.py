@@ -44,7 +44,6 @@ TASKS = [
         license="see the data set's card; run files MIT",
         citation="Tateno, JQaRA (2024)",
         sources=("JQaRA:test",),
-        files=(QRELS, LISTS),
         expects={"queries": 1667, "relevant": 16204},
     )
 ]

@@ -32,7 +32,6 @@ def task(protocol: str, split: str, count: int) -> STS:
         license="CC-BY-SA-4.0",
         citation="Yanaka and Mineshima, JSICK (TACL 2022)",
         sources=(f"JSICK:{split}",),
-        files=(FILE,),
         expects={"pairs": count},
     )
 

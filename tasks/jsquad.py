@@ -40,7 +40,6 @@ def task(protocol: str, headline: bool) -> QA:
         license="CC-BY-SA-4.0",
         citation="Kurihara et al., JGLUE (LREC 2022)",
         sources=("JGLUE/JSQuAD:validation",),
-        files=(FILE,),
         expects={"queries": 4442, "documents": 1145, "relevant": 4442},
         cluster=paragraph,
     )

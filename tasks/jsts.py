@@ -31,7 +31,6 @@ def task(protocol: str, source: Source, split: str, count: int) -> STS:
         license="CC-BY-SA-4.0",
         citation="Kurihara et al., JGLUE (LREC 2022)",
         sources=(f"JGLUE/JSTS:{split}",),
-        files=(source,),
         expects={"pairs": count},
     )
 

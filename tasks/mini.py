@@ -43,16 +43,13 @@ def rerank() -> Collection:
 
 
 TASKS = [
-    STS(name="mini-sts", load=sts, files=(STS_PAIRS,), expects={"pairs": 270}, **COMMON),
+    STS(name="mini-sts", load=sts, expects={"pairs": 270}, **COMMON),
     Retrieval(
         name="mini-retrieval",
         load=retrieval,
-        files=(PASSAGES, NEEDS),
         expects={"queries": 80, "documents": 200},
         **COMMON,
     ),
-    Reranking(
-        name="mini-rerank", load=rerank, files=(POOLS, RERANK), expects={"queries": 60, "documents": 300}, **COMMON
-    ),
-    QA(name="mini-qa", load=qa, files=(PASSAGES, QUESTIONS), expects={"queries": 112, "documents": 200}, **COMMON),
+    Reranking(name="mini-rerank", load=rerank, expects={"queries": 60, "documents": 300}, **COMMON),
+    QA(name="mini-qa", load=qa, expects={"queries": 112, "documents": 200}, **COMMON),
 ]

@@ -9,7 +9,7 @@ import pytest
 
 from jbench import Result
 from jbench.board import draw
-from jbench.registry import Average, Board, Column, find_board
+from jbench.registry import Average, Board, Column, check_columns, find_board, find_tasks
 from jbench.render import FORMATS
 from jbench.types import Unavailable, UsageError
 
@@ -75,8 +75,8 @@ def test_revisions_and_variants_are_rows_of_their_own():
         ]
     )
     assert sorted(label for label, _, _ in found) == [
-        "m @ r1",
-        "m @ r1",
+        "m @ r1 (adapter=dense)",
+        "m @ r1 (adapter=sparse)",
         "m @ r1 (pooling=cls, query prompt='q: ')",
         "m @ r2",
     ]
@@ -90,7 +90,7 @@ def test_markdown_is_aligned_bold_and_explained():
         "| high  |      75.00 | **50.00** ≈ |     62.50 |\n"
         "| low   |      50.00 |       25.00 |     37.50 |\n"
         "| part  |  **99.00** |             |           |\n\n"
-        "- A spearman: `a@x` version 1\n"
+        "- A spearman: a@x, version 1\n"
         "- Figures are percentages, the best of a column bold; an empty cell was not measured.\n"
         "- mean of 2: mean of 2 columns, complete rows only.\n"
         "- ≈ documents tie: another order of them moves the figure, by 25.00 at the most.\n"
@@ -156,6 +156,8 @@ measure = "ndcg@10"
     [
         (GOOD.replace("ndcg", "ndgc"), "did you mean .*ndcg@10"),
         (GOOD.replace('status = "draft"', 'status = "final"'), "board x.toml: status"),
+        (GOOD.replace('name = "x"', 'name = "../x"'), "board x.toml: name"),
+        (GOOD + '[average]\nname = "m"\nover = []\n', "board x.toml: average.over"),
         (GOOD + "colour = 1\n", r"board x.toml: columns.0.colour: Extra"),
         (GOOD + '[average]\nname = "m"\nover = ["b@x ndcg@10"]\n', "average 'm' runs over 'b@x ndcg@10', not a column"),
         (GOOD + '[[columns]]\ntask = "a@x"\nversion = 1\nmeasure = "ndcg@10"\n', "stands twice"),
@@ -167,6 +169,28 @@ def test_a_bad_definition_is_one_line(text, says, tmp_path):
     with pytest.raises(UsageError, match=says) as caught:
         find_board(str(tmp_path / "x.toml"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("version = 1\nmeasure", "version = 2\nmeasure"), "mini-qa@v1 has version 1, not 2"),
+        (("ndcg@10", "recall@3"), "unknown measure of mini-qa@v1 'recall@3'; did you mean recall@"),
+    ],
+)
+def test_a_column_that_its_task_would_leave_empty_is_refused(change, says, tmp_path):
+    (tmp_path / "x.toml").write_text(GOOD.replace("a@x", "mini-qa@v1").replace("ndcg@10", "recall@1"))
+    board = find_board(str(tmp_path / "x.toml"))
+    check_columns(board, find_tasks(["mini-qa@v1"]))
+    text = GOOD.replace("a@x", "mini-qa@v1").replace(*change)
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(UsageError, match=says):
+        check_columns(find_board(str(tmp_path / "x.toml")), find_tasks(["mini-qa@v1"]))
+
+
+def test_results_of_other_settings_never_share_a_row():
+    found = rows([result("m", "a@x", 0.1, settings={"a": 1}), result("m", "b@x", 0.2, settings={"a": 2})])
+    assert sorted(label for label, _, _ in found) == ["m (a=1)", "m (a=2)"]
 
 
 def test_boards_are_found_by_name_by_version_and_by_path(tmp_path):

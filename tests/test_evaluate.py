@@ -14,12 +14,14 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from jbench import STS, Card, Collection, Pairs, Retrieval, results
+from jbench import STS, Card, Collection, Pairs, Retrieval, local, results
 from jbench.evaluate import Failure, evaluate, evaluate_one
 from jbench.models.options import Options
+from jbench.results import Loaded
 from jbench.types import Unavailable, UsageError
 
 PAIRS = Pairs(["a", "bb", "ccc"], ["a", "b", "ccd"], [1.0, 2.0, 3.0])
+LOADED = Loaded(PAIRS, (local("pairs.tsv", "0" * 64),))
 COMMON = {"version": 1, "license": "CC0-1.0"}
 TASK = STS(name="x", protocol="y", load=lambda: PAIRS, **COMMON)
 
@@ -40,7 +42,7 @@ class Lengths:
 
 
 def test_a_result_holds_everything_inside_itself(tmp_path):
-    result = evaluate_one(Lengths(), TASK, PAIRS, tmp_path, Options())
+    result = evaluate_one(Lengths(), TASK, LOADED, tmp_path, Options())
     (path,) = tmp_path.rglob("*.json")
     assert path.relative_to(tmp_path).as_posix() == "m/1/x@y.v1.json"
     record = json.loads(path.read_text())
@@ -60,7 +62,7 @@ def test_a_result_holds_everything_inside_itself(tmp_path):
             "pairs": 3, "queries": 0, "documents": 0, "relevant": 0,
             "truncated": 2, "tokens_lost": 7, "empty": 0, "unanswered": 0,
         },
-        "data": {"sha256": PAIRS.sha256, "pinned": True, "sources": []},
+        "data": {"sha256": PAIRS.sha256, "pinned": True, "sources": ["local:pairs.tsv"]},
         "prompts": {"sts": ""},
         "settings": {"dtype": "float32"},
         "key": result.key,
@@ -83,10 +85,10 @@ def test_per_query_values_lie_beside_it_with_their_groups(tmp_path):
 
 def test_a_result_whose_key_exists_is_not_computed_again(tmp_path):
     model = Lengths()
-    first = evaluate_one(model, TASK, PAIRS, tmp_path, Options())
-    second = evaluate_one(model, TASK, PAIRS, tmp_path, Options())
+    first = evaluate_one(model, TASK, LOADED, tmp_path, Options())
+    second = evaluate_one(model, TASK, LOADED, tmp_path, Options())
     assert (first, model.calls) == (second, 1)
-    evaluate_one(model, TASK, PAIRS, tmp_path, Options(), overwrite=True)
+    evaluate_one(model, TASK, LOADED, tmp_path, Options(), overwrite=True)
     assert model.calls == 2
 
 
@@ -124,9 +126,9 @@ def test_data_version_and_measures_are_in_the_key():
 
 def test_another_key_in_the_same_place_is_said_and_computed_again(tmp_path):
     said, model = [], Lengths()
-    evaluate_one(model, TASK, PAIRS, tmp_path, Options())
+    evaluate_one(model, TASK, LOADED, tmp_path, Options())
     changed = Pairs(PAIRS.left, PAIRS.right, [3.0, 2.0, 1.0])
-    result = evaluate_one(model, TASK, changed, tmp_path, Options(say=said.append))
+    result = evaluate_one(model, TASK, Loaded(changed), tmp_path, Options(say=said.append))
     assert result.scores["spearman"] == pytest.approx(-1)
     assert said == ["m on x@y: the stored result has another key; computed again"]
 
@@ -134,26 +136,31 @@ def test_another_key_in_the_same_place_is_said_and_computed_again(tmp_path):
 @pytest.mark.parametrize("torn", ["", "{", '{"schema": 1}', "[]", "\x00\x00"])
 def test_a_torn_result_is_said_and_computed_again(torn, tmp_path):
     said, model = [], Lengths()
-    evaluate_one(model, TASK, PAIRS, tmp_path, Options())
+    evaluate_one(model, TASK, LOADED, tmp_path, Options())
     (path,) = tmp_path.rglob("*.json")
     path.write_text(torn)
-    evaluate_one(model, TASK, PAIRS, tmp_path, Options(say=said.append))
+    evaluate_one(model, TASK, LOADED, tmp_path, Options(say=said.append))
     assert model.calls == 2
     assert "is not a result" in said[0]
     assert results.read(path).task == "x@y"
 
 
 def test_variants_lie_beside_each_other(tmp_path):
-    plain = evaluate_one(Lengths(), TASK, PAIRS, tmp_path, Options())
+    plain = evaluate_one(Lengths(), TASK, LOADED, tmp_path, Options())
     other = Lengths(settings={"dtype": "bfloat16"}, variant={"dtype": "bfloat16"})
-    varied = evaluate_one(other, TASK, PAIRS, tmp_path, Options())
-    assert {r.key for r in results.read_all([tmp_path])} == {plain.key, varied.key}
+    varied = evaluate_one(other, TASK, LOADED, tmp_path, Options())
+    assert {r.key for r in results.read_all([tmp_path], print)} == {plain.key, varied.key}
 
 
 def test_models_of_one_name_in_two_folders_do_not_meet(tmp_path):
     for name in ("org1/m", "org2/m", "org1__m", "../m"):
-        evaluate_one(Lengths(model=name), TASK, PAIRS, tmp_path / "results", Options())
-    assert sorted(r.model for r in results.read_all([tmp_path / "results"])) == ["../m", "org1/m", "org1__m", "org2/m"]
+        evaluate_one(Lengths(model=name), TASK, LOADED, tmp_path / "results", Options())
+    assert sorted(r.model for r in results.read_all([tmp_path / "results"], print)) == [
+        "../m",
+        "org1/m",
+        "org1__m",
+        "org2/m",
+    ]
     assert os.listdir(tmp_path) == ["results"]
 
 
@@ -203,7 +210,7 @@ def test_data_is_loaded_once_for_all_models(tmp_path):
     ],
 )
 def test_a_hostile_result_is_refused_by_name(change, says, tmp_path):
-    evaluate_one(Lengths(), TASK, PAIRS, tmp_path, Options())
+    evaluate_one(Lengths(), TASK, LOADED, tmp_path, Options())
     (path,) = tmp_path.rglob("*.json")
     path.write_bytes(orjson.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(Unavailable, match=says):
@@ -211,7 +218,7 @@ def test_a_hostile_result_is_refused_by_name(change, says, tmp_path):
 
 
 def test_a_nan_in_a_result_is_refused(tmp_path):
-    evaluate_one(Lengths(), TASK, PAIRS, tmp_path, Options())
+    evaluate_one(Lengths(), TASK, LOADED, tmp_path, Options())
     (path,) = tmp_path.rglob("*.json")
     path.write_text(path.read_text().replace('"spearman": 1.0', '"spearman": NaN').replace("0.99", "NaN"))
     with pytest.raises(Unavailable, match="is not a result"):
@@ -220,22 +227,22 @@ def test_a_nan_in_a_result_is_refused(tmp_path):
 
 def test_later_results_stand_in_for_earlier_ones(tmp_path):
     for root, gold in (("a", [1.0, 2.0, 3.0]), ("b", [3.0, 2.0, 1.0])):
-        evaluate_one(Lengths(), TASK, Pairs(PAIRS.left, PAIRS.right, gold), tmp_path / root, Options())
-    (found,) = results.read_all([tmp_path / "a", tmp_path / "b"])
+        evaluate_one(Lengths(), TASK, Loaded(Pairs(PAIRS.left, PAIRS.right, gold)), tmp_path / root, Options())
+    (found,) = results.read_all([tmp_path / "a", tmp_path / "b"], print)
     assert found.scores["spearman"] == pytest.approx(-1)
 
 
 def _write(arguments):
     root, seed = arguments
     for _ in range(20):
-        evaluate_one(Lengths(), TASK, PAIRS, root, Options(), overwrite=True)
+        evaluate_one(Lengths(), TASK, LOADED, root, Options(), overwrite=True)
     return seed
 
 
 def test_many_processes_may_share_one_folder(tmp_path):
     with multiprocessing.get_context("fork").Pool(4) as pool:
         pool.map(_write, [(tmp_path, i) for i in range(4)])
-    assert len(results.read_all([tmp_path])) == 1
+    assert len(results.read_all([tmp_path], print)) == 1
     assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 2
 
 
@@ -260,12 +267,75 @@ def test_a_kill_at_any_write_leaves_results_whole(tmp_path):
         command = [sys.executable, "-c", textwrap.dedent(program), str(root), str(fatal)]
         done = subprocess.run(command, check=False)
         assert done.returncode == (-signal.SIGKILL if fatal < 5 else 0)
-        assert len(results.read_all([root])) == (0 if fatal < 4 else 1)
+        assert len(results.read_all([root], print)) == (0 if fatal < 4 else 1)
         subprocess.run([*command[:-1], "0"], check=True)
-        assert len(results.read_all([root])) == 1
+        assert len(results.read_all([root], print)) == 1
 
 
 def test_an_error_is_one_line(tmp_path):
     task = STS(name="x", protocol="y", load=failing(UsageError("two\nlines")), **COMMON)
     (failure,) = evaluate(["ngram"], [task], tmp_path)
     assert failure.error == "two lines"
+
+
+def test_data_that_nobody_pinned_is_not_called_pinned(tmp_path):
+    (tmp_path / "x.tsv").write_text("a\tb\n")
+
+    def load():
+        local(tmp_path / "x.tsv").tsv()
+        return PAIRS
+
+    task = STS(name="x", protocol="y", load=load, **COMMON)
+    (loose,) = evaluate(["ngram"], [task], tmp_path / "one")
+    (none,) = evaluate(["ngram"], [TASK], tmp_path / "two")
+    assert (loose.data["pinned"], loose.data["sources"]) == (False, ["local:x.tsv"])
+    assert (none.data["pinned"], none.data["sources"]) == (False, [])
+
+
+def test_values_of_another_run_beside_a_result_are_noticed(tmp_path):
+    said, model = [], Lengths()
+    evaluate_one(model, TASK, LOADED, tmp_path, Options())
+    (values,) = tmp_path.rglob("*.parquet")
+    values.write_bytes(b"other")
+    evaluate_one(model, TASK, LOADED, tmp_path, Options(say=said.append))
+    assert model.calls == 2
+    assert "per-query values are not the result's own" in said[0]
+    values.unlink()
+    evaluate_one(model, TASK, LOADED, tmp_path, Options())
+    assert model.calls == 3
+
+
+def test_a_failed_task_leaves_no_counts_to_the_next(tmp_path, dense_bert):
+    long = "長い文。" * 400
+    tasks = [
+        STS(name="bad", protocol="y", load=lambda: Pairs([long, long], ["a", "b"], [1.0, float("nan")]), **COMMON),
+        STS(name="good", protocol="y", load=lambda: Pairs(["a", "い"], ["b", "う"], [1.0, 2.0]), **COMMON),
+    ]
+    failure, result = evaluate([str(dense_bert)], tasks, tmp_path)
+    assert failure.exit == 3
+    assert (result.counts["truncated"], result.counts["tokens_lost"]) == (0, 0)
+
+
+def test_data_that_fails_to_load_is_not_loaded_for_each_model(tmp_path):
+    loads = []
+
+    def load():
+        loads.append(1)
+        raise Unavailable("gone")
+
+    found = list(evaluate(["ngram", "bm25:mecab"], [STS(name="x", protocol="y", load=load, **COMMON)], tmp_path))
+    assert ([o.error for o in found], len(loads)) == (["gone", "gone"], 1)
+
+
+def test_built_in_models_under_one_name_do_not_meet(tmp_path):
+    for model in ("ngram", "bm25:mecab"):
+        list(evaluate([model], [TASK], tmp_path, Options(name="same")))
+    assert len(results.read_all([tmp_path], print)) == 2
+
+
+def test_a_file_that_is_no_result_is_named_and_left_out(tmp_path):
+    complaints = []
+    evaluate_one(Lengths(), TASK, LOADED, tmp_path, Options())
+    (tmp_path / "m" / "1" / "notes.json").write_text("{}")
+    assert len(results.read_all([tmp_path], complaints.append)) == 1
+    assert "notes.json is not a result" in complaints[0]

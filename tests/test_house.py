@@ -13,6 +13,7 @@ from jbench import open_model
 from jbench.evaluate import evaluate, evaluate_one
 from jbench.models.options import Options
 from jbench.registry import own_tasks
+from jbench.results import load
 
 PACKAGE = Path(jbench.__file__).parent
 ROOT = PACKAGE.parent
@@ -182,9 +183,7 @@ def test_the_readme_shows_the_mini_board_as_it_is():
 
 def test_a_result_is_the_same_every_time(tmp_path):
     task = own_tasks()["mini-rerank@v1"]
-    one, other = (
-        evaluate_one(open_model("bm25:mecab"), task, task.data(), tmp_path / n, Options()) for n in ("a", "b")
-    )
+    one, other = (evaluate_one(open_model("bm25:mecab"), task, load(task), tmp_path / n, Options()) for n in ("a", "b"))
     assert one == other
     values = [p.read_bytes() for p in sorted(tmp_path.rglob("*.parquet"))]
     assert values[0] == values[1]

@@ -26,6 +26,7 @@ def scores(run, qrels, measures):
         ("ndcg", "needs a cut-off"),
         ("recall@0", "needs a cut-off"),
         ("recall@x", "needs a cut-off"),
+        ("recall@01", "needs a cut-off"),
         ("spearman@10", "unknown measure"),
     ],
 )
@@ -216,3 +217,18 @@ def test_spearman_gives_ties_their_average_rank():
 def test_a_correlation_that_means_nothing_is_an_error(gold, predicted, says):
     with pytest.raises(InvalidScores, match=says):
         measure_pairs(gold, np.float32(predicted), ["spearman"])
+
+
+def test_a_run_of_many_rows_keeps_its_order():
+    """Places count within a query: float32 would run out of whole numbers after 2^24 rows."""
+    queries, depth = 2000, 9000  # 18 million rows
+    run = Run(
+        [f"q{i}" for i in range(queries)],
+        [f"d{i}" for i in range(depth)],
+        np.arange(queries + 1) * depth,
+        np.tile(np.arange(depth), queries),
+        np.tile(-np.arange(depth, dtype=np.float32), queries),
+        np.zeros(queries, np.int64),
+    )
+    measured = measure_run(run, {q: {"d1": 1} for q in run.queries}, ["mrr@100"])
+    assert (measured.scores, measured.ties) == ({"mrr@100": 0.5}, {})

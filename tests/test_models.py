@@ -8,7 +8,7 @@ import pytest
 from jbench import Pairs, Texts, open_model
 from jbench.models import prompts
 from jbench.models.options import Options
-from jbench.types import InvalidScores, Scorer, Searcher, Unavailable, UsageError
+from jbench.types import ROLES, InvalidScores, Scorer, Searcher, Unavailable, UsageError
 from tests import tiny
 
 QUERIES = Texts(["q1", "q2", "q3"], ["味噌の寝かせ方", "駅まで傘", "coffee"])
@@ -145,6 +145,22 @@ def test_a_bare_transformer_with_a_pooling_equals_the_saved_one(layout, request,
     assert mine == pytest.approx(open_model(str(saved)).score(pairs, ("sts", "sts")), abs=1e-6)
 
 
+def test_a_pooling_asked_for_leaves_the_other_modules_in_place(bare_bert, tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Dense, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    parts = [Transformer(str(bare_bert)), Pooling(32, "mean"), Dense(32, 8)]
+    SentenceTransformer(modules=parts, device="cpu", truncate_dim=5).save(str(tmp_path / "three"))
+    plain, cls = (open_model(str(tmp_path / "three"), Options(settings=s)) for s in ({}, {"pooling": "cls"}))
+    theirs = SentenceTransformer(str(tmp_path / "three"), device="cpu")
+    assert plain._encode(tiny.CORPUS, "sts") == pytest.approx(theirs.encode(list(tiny.CORPUS)), abs=1e-5)
+    theirs[1] = Pooling(32, "cls")
+    mine = cls._encode(tiny.CORPUS, "sts")
+    assert mine.shape == (5, 5)
+    assert mine == pytest.approx(theirs.encode(list(tiny.CORPUS)), abs=1e-5)
+
+
 def test_the_card_reads_from_files_what_the_library_decides(dense_bert):
     card, module = open_model(str(dense_bert)).card, open_model(str(dense_bert))._module
     assert card.settings["max_length"] == module.max_seq_length == 512
@@ -203,8 +219,19 @@ def test_pickled_weights_are_refused(bare_bert, tmp_path):
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
     model = open_model(str(folder), Options(settings={"pooling": "mean"}))
-    with pytest.raises(Unavailable, match=r"only pickled weights \(pytorch_model.bin\)"):
+    with pytest.raises(Unavailable, match=r"pytorch_model\.bin is pickled, which is not read"):
         model.score([("a", "b")], ("sts", "sts"))
+
+
+def test_pickled_weights_of_a_single_module_are_refused_too(dense_bert, tmp_path):
+    import shutil
+
+    folder = tmp_path / "half"
+    shutil.copytree(dense_bert, folder)
+    (folder / "2_Dense").mkdir()
+    (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(Unavailable, match=r"2_Dense/pytorch_model\.bin is pickled"):
+        open_model(str(folder)).score([("a", "b")], ("sts", "sts"))
 
 
 def test_code_in_a_checkpoint_is_not_run(dense_bert, tmp_path):
@@ -270,6 +297,14 @@ E5 = dict.fromkeys(("sts", "classification", "clustering", "query"), "query: ") 
             tuple(sorted(E5.keys() - {"query"})),
         ),
         ("me/plain", None, {}, {}, {}, ()),
+        (
+            "me/plain",
+            None,
+            {"query": "問: ", "default": "文: "},
+            {},
+            dict.fromkeys(ROLES, "文: ") | {"query": "問: "},
+            (),
+        ),
         ("me/plain", None, {"passage": "文: "}, {"query": "問: "}, {"document": "文: ", "query": "問: "}, ()),
         ("intfloat/multilingual-e5-large", None, {}, {"query": ""}, E5 | {"query": ""}, ("query",)),
         ("sbintuitions/sarashina-embedding-v2-1b", None, {}, {}, {"document": "text: "}, ("query", "sts")),
@@ -354,3 +389,84 @@ def test_a_run_for_something_else_is_refused(text, says, tmp_path):
     (tmp_path / "a.trec").write_text(text)
     with pytest.raises(InvalidScores, match=says):
         open_model(f"run:{tmp_path / 'a.trec'}").search(QUERIES, DOCUMENTS, 10)
+
+
+@pytest.mark.parametrize(
+    ("card", "base"),
+    [
+        ("---\nbase_model: org/x\n---\n", "org/x"),
+        ('---\nbase_model: "org/x"\n---\n', "org/x"),
+        ("---\nlanguage: ja\nbase_model:\n- org/x\n- org/y\n---\n", "org/x"),
+        ("---\nbase_model: [org/x]\n---\n", "org/x"),
+        ("---\nbase_model: 3\n---\n", None),
+        ("no front matter", None),
+    ],
+)
+def test_the_base_model_is_read_from_every_form_of_card(card, base, tmp_path):
+    from jbench.models.checkpoint import Checkpoint
+
+    (tmp_path / "README.md").write_text(card, encoding="utf-8")
+    assert Checkpoint("m", "r", tmp_path).base_model == base
+
+
+def test_a_card_that_nobody_can_read_names_no_base(tmp_path):
+    from jbench.models.checkpoint import Checkpoint
+
+    (tmp_path / "README.md").write_bytes("---\nbase_model: 日本\n---\n".encode("shift_jis"))
+    assert Checkpoint("m", "r", tmp_path).base_model is None
+
+
+def test_a_name_given_by_hand_changes_no_prompt(dense_bert):
+    options = Options(name="intfloat/multilingual-e5-small")
+    assert open_model(str(dense_bert), options).card.prompts == {}
+
+
+def test_links_are_followed_and_results_left_out_of_a_folders_revision(dense_bert, tmp_path):
+    import shutil
+
+    folder = tmp_path / "linked"
+    shutil.copytree(dense_bert, folder)
+    shutil.move(folder / "1_Pooling", tmp_path / "elsewhere")
+    (folder / "1_Pooling").symlink_to(tmp_path / "elsewhere")
+    one = open_model(str(folder)).card.revision
+    assert one == open_model(str(dense_bert)).card.revision
+    (folder / "jbench-results").mkdir()
+    (folder / "jbench-results" / "x.json").write_text("{}")
+    assert open_model(str(folder)).card.revision == one
+    (tmp_path / "elsewhere" / "config.json").write_text('{"embedding_dimension": 32, "pooling_mode": "cls"}')
+    assert open_model(str(folder)).card.revision != one
+
+
+def test_code_that_is_allowed_makes_a_row_of_its_own(dense_bert):
+    plain, trusted = open_model(str(dense_bert)).card, open_model(str(dense_bert), Options(trust_remote_code=True)).card
+    assert plain.settings != trusted.settings
+    assert trusted.variant == {"trust_remote_code": True}
+
+
+def test_robertas_positions_begin_behind_the_padding(tmp_path):
+    from jbench.models.checkpoint import Checkpoint
+
+    config = {"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert Checkpoint("m", "r", tmp_path).positions == Checkpoint("m", "r", tmp_path).max_length == 512
+
+
+@pytest.mark.parametrize("modules", ["[{}]", '[{"type": "x"}]', "[1]"])
+def test_a_broken_list_of_modules_is_one_line(modules, tmp_path):
+    (tmp_path / "modules.json").write_text(modules)
+    with pytest.raises(Unavailable, match=r"modules\.json has a row without type and path"):
+        open_model(str(tmp_path))
+
+
+def test_documents_without_a_word_are_no_error():
+    assert open_model("bm25:mecab").score([("味噌", ""), ("傘", " ")], ("query", "document")).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("content", [[1], 3, {"q": 1}, {"q": {"d": "x"}}])
+def test_a_packed_run_file_that_holds_something_else_is_one_line(content, tmp_path):
+    import cbor2
+    import lz4.frame
+
+    (tmp_path / "a.lz4").write_bytes(lz4.frame.compress(lz4.frame.compress(cbor2.dumps(content))))
+    with pytest.raises(UsageError, match="is not a run file"):
+        open_model(f"run:{tmp_path / 'a.lz4'}")

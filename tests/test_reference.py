@@ -10,6 +10,7 @@ from jbench.evaluate import evaluate, evaluate_one
 from jbench.metrics import measure_run
 from jbench.models.options import Options
 from jbench.registry import find_tasks
+from jbench.results import load
 from tests import tiny
 from tests.conftest import ROOT
 
@@ -45,7 +46,7 @@ def test_jqaras_published_table_lies_within_the_ties_of_its_run_files(row, mirro
     if not path.is_file():
         pytest.skip(f"{path.name} is not in the mirror")
     (task,) = find_tasks(["jqara@test"])
-    result = evaluate_one(open_model(f"run:{path}"), task, task.data(), tmp_path, Options())
+    result = evaluate_one(open_model(f"run:{path}"), task, load(task), tmp_path, Options())
     assert (result.counts["queries"], result.counts["unanswered"]) == (1667, 0)
     for measure in ("ndcg@10", "mrr@10"):
         assert within(float(row[measure]), result, measure)
@@ -150,7 +151,7 @@ def test_a_random_bert_scores_as_mteb_says(task, mirror, random_bert, tmp_path):
 
     (ours,) = find_tasks([task])
     data = ours.data()
-    mine = evaluate_one(open_model(str(random_bert)), ours, data, tmp_path, Options())
+    mine = evaluate_one(open_model(str(random_bert)), ours, load(ours), tmp_path, Options())
     model = SentenceTransformer(str(random_bert), device="cpu")
     theirs = mteb.evaluate(model, mteb_task(ours, data), cache=None, encode_kwargs={"batch_size": 64})
     (scores,) = theirs.task_results[0].scores["test"]

@@ -108,3 +108,59 @@ def test_a_hub_file_that_is_nowhere_is_one_line(no_network):
 def test_a_local_file_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(Unavailable, match=r"x\.json does not exist"):
         local(tmp_path / "x.json").path()
+
+
+def test_a_line_break_of_unicode_is_no_new_row(tmp_path):
+    (tmp_path / "x.tsv").write_text("id\ttext\n1\ta\u2028b\x85c\x0bd\n2\te\n", encoding="utf-8")
+    assert [row["text"] for row in local(tmp_path / "x.tsv").tsv()] == ["a\u2028b\x85c\x0bd", "e"]
+
+
+@pytest.mark.parametrize("row", ["2", "2\tb\tc"])
+def test_a_ragged_row_is_named(row, tmp_path):
+    (tmp_path / "x.tsv").write_text(f"id\ttext\n1\ta\n{row}\n")
+    with pytest.raises(Unavailable, match="row 3 has not the 2 fields of its head"):
+        local(tmp_path / "x.tsv").tsv()
+
+
+def test_a_hub_file_in_the_hubs_own_cache_is_found_offline(tmp_path, monkeypatch, no_network):
+    import huggingface_hub.constants
+
+    place = tmp_path / "datasets--org--set" / "snapshots" / ("a" * 40)
+    place.mkdir(parents=True)
+    (place / "q.jsonl").write_text(TEXT)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("JBENCH_OFFLINE", "1")
+    assert hub("org/set", "a" * 40, "q.jsonl", SHA).text() == TEXT
+
+
+def test_a_home_that_cannot_be_used_is_one_line(server, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("JBENCH_HOME", str(tmp_path / "file"))
+    with pytest.raises(Unavailable, match="cannot write"):
+        FILE.path()
+
+
+def test_a_connection_that_fails_is_tried_again(monkeypatch):
+    import requests
+
+    tries = []
+
+    def refuse(*args, **kwargs):
+        tries.append(1)
+        raise requests.ConnectionError("refused")
+
+    monkeypatch.setattr(requests, "get", refuse)
+    monkeypatch.setattr(source.time, "sleep", lambda seconds: None)
+    with pytest.raises(Unavailable, match=r"could not be downloaded \(ConnectionError\); get https"):
+        FILE.path()
+    assert len(tries) == 3
+
+
+def test_what_is_opened_is_recorded_once(tmp_path):
+    (tmp_path / "x").write_text("a")
+    file = local(tmp_path / "x")
+    with source.recording() as opened:
+        file.text()
+        file.path()
+    file.path()
+    assert opened == [file]

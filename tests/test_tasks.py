@@ -13,6 +13,7 @@ from jbench import QA, STS, Collection, Pairs, Reranking, Retrieval, open_model
 from jbench.evaluate import evaluate_one
 from jbench.models.options import Options
 from jbench.registry import own_tasks
+from jbench.results import load
 from jbench.types import Unavailable, UsageError
 
 EMBEDDED = [t for t in own_tasks().values() if t.group == "embedded"]
@@ -29,12 +30,13 @@ def read(name):
 
 
 def check(task):
-    data = task.data()
+    loaded = load(task)
+    data = loaded.data
     assert isinstance(data, Pairs if task.kind == "sts" else Collection)
     assert task.expects.items() <= data.counts.items()
     assert data.counts["empty"] == 0
-    assert task.files
-    assert all(file.sha256 for file in task.files)
+    assert loaded.sources
+    assert all(source.sha256 for source in loaded.sources)
     assert task.license
     if task.cluster:
         assert all(task.cluster(q) for q in data.queries.ids)
@@ -114,6 +116,13 @@ def test_a_task_with_an_unknown_measure_cannot_be_made():
         Retrieval(load=lambda: None, measures=("map@10",), **COMMON)
 
 
+def test_a_measure_of_another_kind_is_refused():
+    with pytest.raises(UsageError, match="measure 'ndcg@10' does not fit the kind sts"):
+        STS(load=lambda: None, measures=("ndcg@10",), main="ndcg@10", **COMMON)
+    with pytest.raises(UsageError, match="measure 'spearman' does not fit the kind qa"):
+        QA(load=lambda: None, measures=("spearman",), main="spearman", **COMMON)
+
+
 def test_reranking_without_candidates_is_refused():
     task = Reranking(load=lambda: collection({"q": {"a": 1}}), **COMMON)
     with pytest.raises(UsageError, match="no candidates"):
@@ -159,5 +168,5 @@ def test_mini_texts_follow_no_template():
 @pytest.mark.parametrize("model", ["bm25:char-bigram", "bm25:mecab"])
 @pytest.mark.parametrize("task", [t for t in EMBEDDED if t.kind != "sts"], ids=lambda t: t.id)
 def test_mini_leaves_bm25_room_on_both_sides(model, task, tmp_path):
-    result = evaluate_one(open_model(model), task, task.data(), tmp_path, Options())
+    result = evaluate_one(open_model(model), task, load(task), tmp_path, Options())
     assert 0.4 <= result.scores[result.main] <= 0.9

@@ -31,6 +31,7 @@ def test_a_collection_counts_what_it_holds():
 @pytest.mark.parametrize(
     ("queries", "documents", "qrels", "candidates", "says"),
     [
+        ({}, DOCUMENTS, {}, None, "a collection of 0 queries and 3 documents"),
         (QUERIES, DOCUMENTS, {**QRELS, "q3": {"d1": 1}}, None, "judgements name query 'q3'"),
         (QUERIES, DOCUMENTS, {"q1": {"d1": 1}}, None, "query 'q2' has no judgement"),
         (QUERIES, DOCUMENTS, {**QRELS, "q1": {"d1": 0}}, None, "query 'q1' has no relevant document"),

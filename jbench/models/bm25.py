@@ -19,7 +19,7 @@ from jbench.models.options import Options
 from jbench.types import Card, unknown
 
 K1, B = 0.9, 0.4
-REVISION = "1"
+REVISION = 1
 """Rises when the same texts would get other scores."""
 
 
@@ -34,7 +34,7 @@ def bm25(tokenizer: str, options: Options) -> Lexical:
     if tokenizer == "mecab":
         settings["dictionary"] = f"unidic-lite {version('unidic-lite')}"
     options.only(f"bm25:{tokenizer}")
-    card = Card(options.name or f"bm25:{tokenizer}", REVISION, "bm25", settings=settings)
+    card = Card(options.name or f"bm25:{tokenizer}", f"bm25-{tokenizer}-{REVISION}", "bm25", settings=settings)
     return Lexical(card, partial(_vectors, TOKENIZERS[tokenizer]), options.track)
 
 
@@ -44,8 +44,13 @@ def _vectors(
     import bm25s
     from scipy.sparse import csc_matrix, csr_matrix
 
+    tokens = [tokenize(_plain(text)) for text in documents]
+    if not any(tokens):
+        return csr_matrix(np.zeros((len(queries), 1), np.float32)), csr_matrix(
+            np.zeros((len(documents), 1), np.float32)
+        )
     index = bm25s.BM25(k1=K1, b=B, method="lucene")
-    index.index([tokenize(_plain(text)) for text in documents], show_progress=False)
+    index.index(tokens, show_progress=False)
     scores = index.scores
     width = len(scores["indptr"]) - 1
     held = csc_matrix((scores["data"], scores["indices"], scores["indptr"]), shape=(len(documents), width)).tocsr()

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from jbench.types import Unavailable, UsageError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _SKIPPED = ("*.bin", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.pt", "*.gguf", "openvino/*", "onnx/*")
+_OFFSET = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "luke", "mluke", "longformer", "mpnet"}
 _LEGACY_POOLING = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -33,11 +35,15 @@ _LEGACY_POOLING = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """``model`` and ``revision`` are its identity; ``folder`` where its files lie."""
+    """``model`` and ``revision`` are its identity; ``folder`` where its files lie.
+
+    ``hub_id`` is set for a checkpoint of the hub, whatever it is called.
+    """
 
     model: str
     revision: str
     folder: Path
+    hub_id: str | None = None
 
     def read(self, name: str) -> dict[str, Any]:
         """A JSON file of the checkpoint, empty when there is none.
@@ -55,8 +61,13 @@ class Checkpoint:
 
     @property
     def modules(self) -> list[dict[str, Any]]:
-        """The rows of ``modules.json``: type and path of each module."""
+        """The rows of ``modules.json``: type and path of each module.
+
+        :raises Unavailable: when they are not that.
+        """
         rows: list[dict[str, Any]] = self.read("modules.json").get("", [])
+        if not all(isinstance(row, dict) and {"type", "path"} <= row.keys() for row in rows):
+            raise Unavailable(f"{self.model}: modules.json has a row without type and path")
         return rows
 
     def module(self, kind: str) -> dict[str, Any] | None:
@@ -116,8 +127,12 @@ class Checkpoint:
     def positions(self) -> int | None:
         """The longest input that the model has positions for."""
         home = str(self.modules[0]["path"]) if self.modules else ""
-        found = self.read(f"{home}/config.json".lstrip("/")).get("max_position_embeddings")
-        return found if isinstance(found, int) and found > 0 else None
+        config = self.read(f"{home}/config.json".lstrip("/"))
+        found = config.get("max_position_embeddings")
+        if not isinstance(found, int) or found <= 0:
+            return None
+        # RoBERTa and its kin count positions from behind the padding's.
+        return found - (config.get("pad_token_id") or 0) - 1 if config.get("model_type") in _OFFSET else found
 
     @property
     def similarity(self) -> str:
@@ -126,28 +141,34 @@ class Checkpoint:
 
     @property
     def own_prompts(self) -> dict[str, str]:
-        """The prompts the checkpoint carries, by its own names."""
-        found = self.read("config_sentence_transformers.json").get("prompts") or {}
-        return {str(k): str(v or "") for k, v in found.items()}
+        """The prompts the checkpoint carries, by its own names; under ``default`` the one it names so."""
+        config = self.read("config_sentence_transformers.json")
+        found = {str(k): str(v or "") for k, v in (config.get("prompts") or {}).items()}
+        return {"default": found.get(str(config.get("default_prompt_name")), ""), **found}
 
     @property
     def base_model(self) -> str | None:
-        """``base_model`` of the model card's front matter."""
-        card = self.folder / "README.md"
-        front = re.match(r"---\s*\n(.*?)\n---", card.read_text(encoding="utf-8"), re.S) if card.is_file() else None
-        found = front and re.search(r"^base_model:\s*(?:\n\s*-\s*)?([\w./-]+)", front[1], re.M)
-        return found[1] if found else None
+        """``base_model`` of the model card's front matter; the first of several."""
+        from huggingface_hub import metadata_load
+
+        try:
+            found = (metadata_load(self.folder / "README.md") or {}).get("base_model")
+        except Exception:  # no card, or one that nobody can read, names no base
+            return None
+        first = found[0] if isinstance(found, list) and found else found
+        return first if isinstance(first, str) else None
 
     def check_weights(self) -> None:
-        """Refuse a checkpoint without safetensors.
+        """Refuse pickled weights: wherever a module has them, safetensors must lie beside.
 
-        :raises Unavailable: saying which files there are instead.
+        :raises Unavailable: naming the file.
         """
-        if any(self.folder.rglob("*.safetensors")):
-            return
-        pickles = sorted(p.name for p in self.folder.rglob("*.bin"))
-        what = f"only pickled weights ({', '.join(pickles)}), which are not read" if pickles else "no weights"
-        raise Unavailable(f"{self.model}: {what}; save it with safetensors (save_pretrained does)")
+        pickles = sorted(p for p in self.folder.rglob("pytorch_model*.bin") if not any(p.parent.glob("*.safetensors")))
+        if pickles:
+            name = pickles[0].relative_to(self.folder).as_posix()
+            raise Unavailable(f"{self.model}: {name} is pickled, which is not read; save it again with safetensors")
+        if not any(self.folder.rglob("*.safetensors")):
+            raise Unavailable(f"{self.model}: no weights (*.safetensors) in {self.folder.name}")
 
 
 def locate(string: str, name: str | None) -> Checkpoint:
@@ -156,7 +177,7 @@ def locate(string: str, name: str | None) -> Checkpoint:
     :raises UsageError: when the string is neither a folder nor a hub id.
     :raises Unavailable: when the checkpoint is not to be had.
     """
-    folder = Path(string).expanduser()
+    folder = Path(os.path.expanduser(string))
     if folder.is_dir():
         folder = folder.resolve()
         return Checkpoint(name or folder.name, f"local-{_fingerprint(folder)[:12]}", folder)
@@ -166,7 +187,7 @@ def locate(string: str, name: str | None) -> Checkpoint:
         raise UsageError(f"unknown model {string!r}; a checkpoint is org/name or ./folder")
     repo, _, revision = string.partition("@")
     found = _fetch(repo, revision or None)
-    return Checkpoint(name or repo, found.name, found)
+    return Checkpoint(name or repo, found.name, found, hub_id=repo)
 
 
 def _fetch(repo: str, revision: str | None) -> Path:
@@ -186,7 +207,7 @@ def _fetch(repo: str, revision: str | None) -> Path:
 
 def _fingerprint(folder: Path) -> str:
     """Sha256 over relative paths and contents, remembered by path, size, mtime and inode."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder)))
+    files = sorted(_files(folder))
     if not files:
         raise Unavailable(f"checkpoint folder {folder} is empty")
     stats = [(p.relative_to(folder).as_posix(), p.stat()) for p in files]
@@ -206,5 +227,14 @@ def _fingerprint(folder: Path) -> str:
     return sha.hexdigest()
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file that is not hidden, links followed, jbench's own results left out."""
+    seen = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(root))
+        folders[:] = [
+            name
+            for name in folders
+            if name[0] != "." and name != "jbench-results" and os.path.realpath(Path(root, name)) not in seen
+        ]
+        yield from (path for name in names if name[0] != "." and (path := Path(root, name)).is_file())

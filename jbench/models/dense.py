@@ -33,9 +33,11 @@ class Dense:
 
     def score(self, pairs: Sequence[tuple[str, str]], roles: tuple[str, str]) -> Float32:
         """Similarity of each pair's two vectors, in float32."""
-        left = self._encode([pair[0] for pair in pairs], roles[0])
-        right = self._encode([pair[1] for pair in pairs], roles[1])
-        return self._similarity("pairwise")(left, right)
+        left, right = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        if roles[0] == roles[1]:  # one call: texts that stand on both sides are encoded once
+            both = self._encode(left + right, roles[0])
+            return self._similarity("pairwise")(both[: len(left)], both[len(left) :])
+        return self._similarity("pairwise")(self._encode(left, roles[0]), self._encode(right, roles[1]))
 
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """Exact search over the whole corpus."""
@@ -46,7 +48,9 @@ class Dense:
         return top_k(queries.ids, documents.ids, windows, k)
 
     def report(self) -> dict[str, Any]:
-        """Texts cut, rates and the device since the last call."""
+        """Texts cut, rates and the device since the last call; nothing before the weights are loaded."""
+        if "_encoder" not in self.__dict__:
+            return {}
         tally, self._encoder.tally = self._encoder.tally, type(self._encoder.tally)()
         counts = {"truncated": tally.truncated, "tokens_lost": tally.tokens_lost}
         return {**counts, "device": str(self._module.device), "rates": tally.rates()}
@@ -97,10 +101,15 @@ class Dense:
         logging.disable_progress_bar()  # type: ignore[no-untyped-call] # it draws bars off a terminal too
         folder, trust = str(self.checkpoint.folder), self.options.trust_remote_code
         weights = {"dtype": dtype, "use_safetensors": True}
-        if self.checkpoint.modules and "pooling" not in self.card.variant:
-            return SentenceTransformer(
+        if self.checkpoint.modules:
+            module = SentenceTransformer(
                 folder, device=device, model_kwargs=weights, trust_remote_code=trust, local_files_only=True
             )
+            for i, part in enumerate(module):
+                if isinstance(part, Pooling) and "pooling" in self.card.variant:
+                    mode = self.card.settings["pooling"]
+                    module[i] = Pooling(part.embedding_dimension, mode, include_prompt=part.include_prompt)
+            return module
         files = {"local_files_only": True, "trust_remote_code": trust}
         transformer = Transformer(
             folder, model_kwargs={**weights, **files}, processor_kwargs=dict(files), config_kwargs=dict(files)
@@ -122,7 +131,7 @@ class Dense:
             return Tokenized(texts, [len(text) for text in texts], [0] * len(texts))
 
         def forward(batch: list[str], prompt: str) -> Float32:
-            vectors: Float32 = module.encode(batch, show_progress_bar=False)
+            vectors: Float32 = module.encode(batch, prompt="", show_progress_bar=False)
             return vectors.astype("float32")
 
         return Encoder(characters, forward, budget, self.options.track)
@@ -155,7 +164,7 @@ class Dense:
             padded = tokenizer.pad({key: [t[key] for t in batch] for key in batch[0]}, return_tensors="pt")
             features = {key: value.to(module.device) for key, value in padded.items()} | prompt_length(prompt)
             vectors: Float32 = module(features)["sentence_embedding"].float().cpu().numpy()
-            return vectors
+            return vectors[:, : module.truncate_dim]
 
         return Encoder(tokenize, forward, budget, self.options.track)
 
@@ -170,12 +179,14 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
     asked = _settings(checkpoint, options.settings)
     if options.dtype and options.dtype not in DTYPES:
         raise unknown("dtype", options.dtype, DTYPES)
+    if checkpoint.pooling is None and checkpoint.modules and "pooling" in asked:
+        raise UsageError(f"{checkpoint.model} has no pooling module whose pooling could be set")
     if checkpoint.pooling is None and not checkpoint.modules and "pooling" not in asked:
         raise UsageError(
             f"{checkpoint.model} is a bare transformer that does not say how to pool; "
             "add --model-set pooling=mean or pooling=cls"
         )
-    prompts, unprompted = resolve(checkpoint.model, checkpoint.base_model, checkpoint.own_prompts, options.prompts)
+    prompts, unprompted = resolve(checkpoint.hub_id, checkpoint.base_model, checkpoint.own_prompts, options.prompts)
     settings = {
         "pooling": checkpoint.pooling,
         "max_length": checkpoint.max_length,
@@ -187,6 +198,8 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
     variant: dict[str, Any] = dict(asked)
     if settings["dtype"] != "float32":
         variant["dtype"] = settings["dtype"]
+    if options.trust_remote_code:
+        settings["trust_remote_code"] = variant["trust_remote_code"] = True
     if options.prompts:
         variant["prompts"] = dict(options.prompts)
     if by_hand and checkpoint.kind[0] != "dense":
@@ -204,6 +217,8 @@ def _settings(checkpoint: Checkpoint, given: Any) -> dict[str, Any]:
             asked[key] = _one_of(key, value, SIMILARITIES)
         elif key == "max_length":
             asked[key] = whole_number(key, value)
+            if checkpoint.modules and not str(checkpoint.modules[0]["type"]).endswith("Transformer"):
+                raise UsageError(f"max_length={value}: {checkpoint.model} reads texts of any length")
             if checkpoint.positions and asked[key] > checkpoint.positions:
                 raise UsageError(f"max_length={value}: {checkpoint.model} has {checkpoint.positions} positions")
         else:

@@ -10,7 +10,7 @@ from jbench.models.options import Options
 from jbench.types import Card
 
 LONGEST, COLUMNS = 3, 1 << 18
-REVISION = "1"
+REVISION = 1
 """Rises when the same texts would get other scores."""
 
 
@@ -19,9 +19,12 @@ def ngram(options: Options) -> Lexical:
 
     :raises UsageError: for options that need weights.
     """
+    options.only("ngram")
     settings = {"characters": f"1-{LONGEST}", "columns": COLUMNS, "similarity": "cosine", "dtype": "float32"}
     options.only("ngram")
-    return Lexical(Card(options.name or "ngram", REVISION, "ngram", settings=settings), _vectors, options.track)
+    return Lexical(
+        Card(options.name or "ngram", f"ngram-{REVISION}", "ngram", settings=settings), _vectors, options.track
+    )
 
 
 def _vectors(queries: Sequence[str], documents: Sequence[str]) -> tuple[Matrix, Matrix]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -40,19 +39,21 @@ class Options:
 
 
 def whole_number(key: str, value: str) -> int:
-    """A setting's value as a whole number of 1 or more."""
-    number = int(value) if value.isascii() and value.isdigit() else math.nan
-    if not number >= 1:
+    """A setting's value as a whole number of 1 or more.
+
+    :raises UsageError: for anything else.
+    """
+    if not (value.isascii() and value.isdigit() and int(value) >= 1):
         raise UsageError(f"--model-set {key}={value}: expected a whole number of 1 or more")
-    return int(number)
+    return int(value)
 
 
-def settings(items: list[str]) -> dict[str, str]:
-    """``KEY=VALUE`` options as a dictionary.
+def key_values(flag: str, items: list[str], example: str) -> dict[str, str]:
+    """Options of the form ``KEY=VALUE`` as a dictionary.
 
-    :raises UsageError: for an item without ``=``.
+    :raises UsageError: for an item without ``=``, with ``example`` as the way to write it.
     """
     pairs = [item.partition("=") for item in items]
     if bad := next((key for key, equals, _ in pairs if not equals), None):
-        raise UsageError(f"--model-set {bad!r}: expected KEY=VALUE, such as pooling=mean")
+        raise UsageError(f"{flag} {bad!r}: expected {example}")
     return {key: value for key, _, value in pairs}

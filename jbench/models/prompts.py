@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from pydantic import BaseModel, ConfigDict
 
-from jbench.types import ROLES, UsageError, unknown
+from jbench.types import ROLES, unknown
 
 _OWN_NAMES = {
     "query": ("query", "search_query", "retrieval.query"),
@@ -32,6 +32,11 @@ class Family(BaseModel):
     prompts: dict[str, str]
     expects: tuple[str, ...] = ()
 
+    @property
+    def given(self) -> dict[str, str]:
+        """The roles that have a prompt, with it."""
+        return {role: prompt for role, prompt in self.prompts.items() if prompt}
+
     def has(self, model: str) -> bool:
         """Whether the family claims this hub id."""
         return any(re.fullmatch(pattern, model) for pattern in self.match)
@@ -45,37 +50,30 @@ def families() -> tuple[Family, ...]:
 
 
 def resolve(
-    model: str, base: str | None, own: Mapping[str, str], asked: Mapping[str, str]
+    hub_id: str | None, base: str | None, own: Mapping[str, str], asked: Mapping[str, str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Prompts by role, and the roles left without one that their family has.
 
-    Each role takes what was asked for, else the checkpoint's own prompt, else that of the hub
-    id's family, else that of the family of ``base``, the model card's ``base_model``. A
-    checkpoint that carries prompts of its own is not given those of its base.
+    Each role takes what was asked for, else the checkpoint's own prompt or its default, else
+    that of the hub id's family, else that of the family of ``base``, the model card's
+    ``base_model``. A checkpoint that carries prompts of its own is not given those of its base.
 
     :raises UsageError: when ``asked`` names no role.
     """
     if stray := next((role for role in asked if role not in ROLES), None):
         raise unknown("role", stray, ROLES)
-    carried = {role: next((own[n] for n in names if own.get(n)), "") for role, names in _OWN_NAMES.items()}
-    carried = {role: prompt for role, prompt in carried.items() if prompt}
-    family = _family(model) or (_family(base) if base else None)
-    inherited = family.prompts if family and (_family(model) or not carried) else {}
-    prompts = {**{r: p for r, p in inherited.items() if p}, **carried, **asked}
-    wanted = {*family.expects, *(r for r, p in family.prompts.items() if p)} if family else set()
+    carried = {role: prompt for role in ROLES if (prompt := _carried(role, own))}
+    mine, bases = _family(hub_id), _family(base)
+    inherited = mine.given if mine else bases.given if bases and not carried else {}
+    prompts = {**inherited, **carried, **asked}
+    family = mine or bases
+    wanted = {*family.expects, *family.given} if family else set()
     return prompts, tuple(sorted(role for role in wanted if not prompts.get(role)))
 
 
-def parse(items: list[str]) -> dict[str, str]:
-    r"""``ROLE=TEXT`` options as a dictionary; ``\n`` in the text is a line break.
-
-    :raises UsageError: for an item without ``=``.
-    """
-    pairs = [item.partition("=") for item in items]
-    if bad := next((role for role, equals, _ in pairs if not equals), None):
-        raise UsageError(f"--prompt {bad!r}: expected ROLE=TEXT, such as query='query: '")
-    return {role: text.replace("\\n", "\n") for role, _, text in pairs}
+def _carried(role: str, own: Mapping[str, str]) -> str:
+    return next((own[name] for name in (*_OWN_NAMES[role], "default") if own.get(name)), "")
 
 
-def _family(model: str) -> Family | None:
-    return next((family for family in families() if family.has(model)), None)
+def _family(model: str | None) -> Family | None:
+    return next((family for family in families() if model and family.has(model)), None)

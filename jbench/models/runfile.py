@@ -83,8 +83,9 @@ def runfile(path: str, options: Options) -> RunFile:
     reader = {".json": _json, ".lz4": _lz4, ".parquet": _parquet}.get(file.suffix, _trec)
     try:
         rows = reader(file)
-    except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
-        raise UsageError(f"{path} is not a run file ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # five formats, each with errors of its own
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UsageError(f"{path} is not a run file ({reason})") from error
     if not rows:
         raise InvalidScores(f"{path} holds no ranking")
     queries, query = np.unique([q for q, _, _ in rows], return_inverse=True)

@@ -18,7 +18,7 @@ def render(table: Table) -> str:
     heads += [table.board.average.name] if table.board.average else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(heads)
+    writer.writerow(map(_text, heads))
     for row in table.rows:
         variant = orjson.dumps(dict(row.variant)).decode() if row.variant else ""
         line: list[object] = [*map(_text, (row.model, row.revision, row.adapter, variant, " ".join(row.unprompted)))]

@@ -41,7 +41,7 @@ def _figure(cell: Cell | None, best: float | None) -> str:
 
 def _notes(table: Table) -> list[str]:
     board = table.board
-    notes = [f"- {_escape(c.label)}: `{c.task}` version {c.version}" for c in board.columns if c.title]
+    notes = [f"- {_escape(c.label)}: {_escape(c.task)}, version {c.version}" for c in board.columns if c.title]
     notes.append("- Figures are percentages, the best of a column bold; an empty cell was not measured.")
     if board.average:
         notes.append(f"- {_escape(board.average.name)}: mean of {len(board.average.over)} columns, complete rows only.")
