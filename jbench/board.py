@@ -22,7 +22,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One model at one revision with one set of settings; ``cells`` follow the board's columns."""
+    """One model at one revision with one set of settings; ``cells`` follow the board's columns.
+
+    ``truncated`` counts the texts of its columns that were longer than the model reads.
+    """
 
     label: str
     model: str
@@ -30,6 +33,7 @@ class Row:
     adapter: str
     variant: Mapping[str, Any]
     unprompted: tuple[str, ...]
+    truncated: int
     cells: tuple[Cell | None, ...]
     average: float | None
 
@@ -99,6 +103,7 @@ def _row(board: Board, found: Found, label: str) -> Row:
         adapter=one.adapter,
         variant=one.variant,
         unprompted=tuple(unprompted),
+        truncated=sum(result.counts.get("truncated", 0) for result in found.values()),
         cells=tuple(cells),
         average=_average(board, cells),
     )

@@ -86,6 +86,8 @@ def run(
     tasks = find_tasks(task or [c.task for c in definition.columns] if definition else task or [], task_dir or [])
     if definition:
         check_columns(definition, tasks)
+    if task_dir and not task and not board:
+        raise UsageError("--task-dir adds tasks; name those to evaluate with --task")
     names = models or list(definition.models if definition else ())
     if not names:
         raise UsageError("name a model, such as bm25:char-bigram or ./checkpoint")
@@ -122,7 +124,7 @@ def run(
     elif done and definition:
         _print_board(definition, results)
     elif done:
-        _print_text(markdown.render(draw(of_tasks(tasks), done)), "md")
+        typer.echo(markdown.render(draw(of_tasks(tasks), done)), nl=False)
     failed = {outcome.exit for outcome in outcomes if isinstance(outcome, Failure)}
     raise typer.Exit(next((code for code in EXIT_ORDER if code in failed), 0))
 
@@ -169,7 +171,7 @@ def models(results: ResultDirs = None, json: Json = False) -> None:
 def board(
     name: Annotated[str, typer.Argument(metavar="NAME", help="mini, core.v1, or the path of a .toml file.")],
     results: ResultDirs = None,
-    format: Annotated[str, typer.Option(help="md, csv or json.")] = "md",
+    format: Annotated[str | None, typer.Option(help="md (default), csv or json; else by --output's ending.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit 1 when --output is not what would be written.")] = False,
 ) -> None:
@@ -180,13 +182,15 @@ def board(
     from jbench.render import FORMATS
     from jbench.types import JbenchError, UsageError, unknown
 
+    ending = output.suffix[1:] if output else ""
+    format = format or (ending if ending in FORMATS else "md")
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
     if check and output is None:
         raise UsageError("--check compares with --output FILE")
     text = FORMATS[format](draw(find_board(name), _all_results(results)))
     if output is None:
-        _print_text(text, format)
+        typer.echo(text, nl=False)
     elif not check:
         write(output, text)
     elif not output.is_file() or output.read_text(encoding="utf-8") != text:
@@ -216,7 +220,7 @@ def _print_board(board: Board, results: Path) -> None:
     text = markdown.render(draw(board, _all_results([results])))
     path = results / f"{board.id}.md"
     write(path, text)
-    _print_text(text, "md")
+    typer.echo(text, nl=False)
     say(f"written to {path}")
 
 
@@ -238,19 +242,11 @@ def _line(outcome: Result | Failure) -> str:
     if isinstance(outcome, Failure):
         on = f" on {outcome.task}" if outcome.opened else ""
         return f"{outcome.trace}error: {outcome.model}{on}: {outcome.error}"
+    cut, lost = outcome.counts["truncated"], outcome.counts["tokens_lost"]
+    short = f", {cut:,} texts cut, {lost:,} tokens lost" if cut else ""
     how = "stored" if outcome.host.get("stored") else f"{outcome.host['seconds']:.1f} s"
     figures = " ".join(f"{name} {value:.4f}" for name, value in outcome.scores.items())
-    return f"{outcome.model} on {outcome.task}: {figures} ({how})"
-
-
-def _print_text(text: str, format: str) -> None:
-    if format == "md" and sys.stdout.isatty():
-        from rich.console import Console
-        from rich.markdown import Markdown
-
-        Console().print(Markdown(text))
-    else:
-        typer.echo(text, nl=False)
+    return f"{outcome.model} on {outcome.task}: {figures} ({how}{short})"
 
 
 def _print_rows(rows: list[dict[str, Any]], json: bool, columns: tuple[str, ...]) -> None:
@@ -262,7 +258,9 @@ def _print_rows(rows: list[dict[str, Any]], json: bool, columns: tuple[str, ...]
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    table = RichTable(*columns, box=None, pad_edge=False)
+    table = RichTable(box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, no_wrap=i == 0, overflow="fold")  # what one types back is never cut
     for row in rows:
         table.add_row(*(_plain(row[column]) for column in columns))
     Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False).print(table)
@@ -287,6 +285,10 @@ def main() -> None:
     except Exception as error:
         from jbench.types import JbenchError
 
+        if isinstance(error, OSError) and error.errno:
+            print(f"error: {error.strerror}: {error.filename or 'standard output'}", file=sys.stderr)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the flush at exit must not fail again
+            sys.exit(5)
         if not isinstance(error, JbenchError):
             raise
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

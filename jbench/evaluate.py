@@ -91,7 +91,7 @@ def evaluate_one(
         "rates": report.get("rates", {}),
     }
     result = results.make(model.card, task, loaded, measured, report, host)
-    results.save(path, result, measured, _clusters(task, measured.items))
+    results.save(path, result, measured, task.cluster and [task.cluster(item) for item in measured.items])
     return result
 
 
@@ -118,10 +118,6 @@ def _known(path: Path, key: str, options: Options) -> Result | None:
         options.say(f"{found.model} on {found.task}: the per-query values are not the result's own; computed again")
         return None
     return replace(found, host={**found.host, "stored": True})
-
-
-def _clusters(task: Task, items: Sequence[str]) -> list[str] | None:
-    return None if task.cluster is None else [task.cluster(item) for item in items]
 
 
 def _versions() -> dict[str, str]:

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import tomllib
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import entry_points
@@ -111,7 +112,8 @@ def all_tasks(task_dirs: Sequence[Path] = ()) -> dict[str, Task]:
         _add(found, _listed(module, where), where)
     for folder in task_dirs:
         if not folder.is_dir():
-            raise Unavailable(f"task folder {folder} does not exist")
+            what = "is a file; give its folder" if folder.is_file() else "does not exist"
+            raise Unavailable(f"task folder {folder} {what}")
         _add(found, _from_folder(folder).values(), str(folder))
     return found
 
@@ -196,7 +198,8 @@ def _run_file(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look themselves up there
     try:
-        spec.loader.exec_module(module)
+        with redirect_stdout(sys.stderr):  # stdout is data
+            spec.loader.exec_module(module)
     except Exception as error:  # whatever a stranger's file raises, the line must name the file
         raise UsageError(f"task file {path}: {type(error).__name__}: {error}") from error
     return module

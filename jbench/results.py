@@ -7,7 +7,9 @@ it as ``.values.parquet``. The JSON is written last: where it stands, the result
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -37,7 +39,7 @@ def load(task: Task) -> Loaded:
 
     :raises JbenchError: as `Task.data` does.
     """
-    with recording() as opened:
+    with recording() as opened, redirect_stdout(sys.stderr):  # stdout is data
         data = task.data()
     return Loaded(data, tuple(opened))
 

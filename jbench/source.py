@@ -142,6 +142,8 @@ class Source:
 
     def _roots(self) -> list[Path]:
         mirror = os.environ.get("JBENCH_MIRROR")
+        if mirror and not Path(mirror).is_dir():
+            raise Unavailable(f"$JBENCH_MIRROR names {mirror}, which is not a folder")
         return [*([Path(mirror)] if mirror else []), cache_root() / "data"]
 
     def _checked(self, path: Path) -> Path:

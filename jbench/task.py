@@ -5,6 +5,7 @@ A task never sees batch sizes, prompts or devices: those belong to the model whe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -12,7 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from jbench.metrics import Measured, measure_pairs, measure_run, parse
-from jbench.types import Collection, Float32, InvalidScores, Model, Pairs, Run, Scorer, Searcher, UsageError
+from jbench.types import Collection, Float32, InvalidScores, Model, Pairs, Run, Scorer, Searcher, UsageError, unknown
+
+COUNTS = ("pairs", "queries", "documents", "relevant", "empty")
+_NAME = re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,12 @@ class Task:
     kind: ClassVar[str]
 
     def __post_init__(self) -> None:
+        if not all(_NAME.fullmatch(part) for part in (self.name, self.protocol)):
+            raise UsageError(f"task {self.id!r}: name and protocol are letters, digits, '.', '_' and '-'")
+        if not isinstance(self.version, int) or self.version < 1:
+            raise UsageError(f"{self.id}: version {self.version!r} must be a whole number of 1 or more")
+        if stray := next((what for what in self.expects if what not in COUNTS), None):
+            raise unknown(f"count that {self.id} expects", stray, COUNTS)
         for name in self.measures:
             if parse(name).ranked == (self.kind == "sts"):
                 raise UsageError(f"{self.id}: measure {name!r} does not fit the kind {self.kind}")

@@ -111,6 +111,10 @@ class Pairs:
     def __post_init__(self) -> None:
         if not len(self.left) == len(self.right) == len(self.gold):
             raise UsageError(f"pairs differ in length: {len(self.left)}, {len(self.right)}, {len(self.gold)}")
+        for side in (self.left, self.right):
+            _only_strings("text", side)
+        if wrong := [g for g in self.gold if isinstance(g, str | bool) or not hasattr(g, "__float__")]:
+            raise UsageError(f"gold {wrong[0]!r} is no number")
 
     @property
     def counts(self) -> dict[str, int]:
@@ -148,6 +152,9 @@ class Collection:
         candidates: Mapping[str, Sequence[str]] | None = None,
     ) -> Collection:
         """The same from plain dictionaries of id to text."""
+        for what, given in (("queries", queries), ("documents", documents), ("qrels", qrels)):
+            if not isinstance(given, Mapping):
+                raise UsageError(f"{what} must be a dictionary, not {type(given).__name__}")
         return cls(
             Texts(list(queries), list(queries.values())),
             Texts(list(documents), list(documents.values())),
@@ -158,9 +165,16 @@ class Collection:
     def __post_init__(self) -> None:
         if not len(self.queries) or not len(self.documents):
             raise UsageError(f"a collection of {len(self.queries)} queries and {len(self.documents)} documents")
+        for what, texts in (("query", self.queries), ("document", self.documents)):
+            _only_strings(f"{what} id", texts.ids)
+            _only_strings(f"{what} text", texts.texts)
         known_queries = _unique("query", self.queries.ids)
         known = _unique("document", self.documents.ids)
         for query, judged in self.qrels.items():
+            if not isinstance(judged, Mapping):
+                raise UsageError(f"judgements of query {query!r} must be {{document: grade}}, not {judged!r:.40}")
+            if wrong := [g for g in judged.values() if not isinstance(g, int) or isinstance(g, bool)]:
+                raise UsageError(f"query {query!r} has grade {wrong[0]!r}; grades are whole numbers")
             if query not in known_queries:
                 raise UsageError(f"judgements name query {query!r}, which does not exist")
             if not any(grade > 0 for grade in judged.values()):
@@ -196,6 +210,12 @@ class Collection:
         parts += [[q, *(f"{d}\t{g}" for d, g in sorted(j.items()))] for q, j in sorted(self.qrels.items())]
         parts += [[q, *docs] for q, docs in (self.candidates or {}).items()]
         return _digest(parts)
+
+
+def _only_strings(what: str, values: Sequence[str]) -> None:
+    # What lives on disk is typed there; reading it all to ask would be slow.
+    if isinstance(values, list | tuple) and (bad := [v for v in values if not isinstance(v, str)]):
+        raise UsageError(f"{what} {str(bad[0])[:40]!r} is a {type(bad[0]).__name__}, not a string")
 
 
 def _unique(what: str, ids: Sequence[str]) -> set[str]:

@@ -39,6 +39,7 @@ TASKS = [
         name="jqara",
         protocol="test",
         version=1,
+        group="real, for run files",
         load=load,
         measures=("ndcg@10", "mrr@10", "ndcg@100", "mrr@100"),
         license="see the data set's card; run files MIT",

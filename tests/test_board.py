@@ -105,6 +105,13 @@ def test_a_model_that_ran_without_its_prompts_is_marked_in_every_format():
     assert json.loads(FORMATS["json"](table))["rows"][0]["unprompted"] == ["sts"]
 
 
+def test_a_model_that_cuts_texts_is_marked():
+    table = draw(BOARD, [result("m", "a@x", 0.5, counts={"truncated": 3})])
+    assert "| m ‡" in FORMATS["md"](table)
+    assert "‡ some texts were longer than the model reads" in FORMATS["md"](table)
+    assert next(csv.DictReader(io.StringIO(FORMATS["csv"](table))))["truncated"] == "3"
+
+
 def test_a_board_without_results_says_so():
     assert "No results yet." in FORMATS["md"](draw(BOARD, []))
 

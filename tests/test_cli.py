@@ -82,11 +82,19 @@ def test_a_checkpoint_meets_the_baselines_on_a_board(tmp_path, dense_bert):
         (["run", "ngram", "bm25:mecab", "--name", "x"], 2, "--name goes with one model"),
         (["run", "ngram", "--model-set", "pooling"], 2, "--model-set 'pooling': expected KEY=VALUE"),
         (["run", "x", "--prompt", "query"], 2, "--prompt 'query': expected ROLE=TEXT"),
+        (
+            ["run", "x", "--prompt", "query=a", "--prompt", "query=b"],
+            2,
+            "--prompt gives one key twice: query=a, query=b",
+        ),
+        (["run", "ngram", "--task-dir", "."], 2, "name those to evaluate with --task"),
+        (["board", "mini", "--results", "nowhere"], 5, "results folder nowhere does not exist"),
+        (["board", "mini", "--output", "."], 5, "it is a folder"),
         (["run", "./nowhere", "--task", "mini-sts"], 5, "./nowhere: checkpoint folder ./nowhere does not exist"),
         (["run", "cl-nagoya/ruri-small"], 5, "is not in the hub cache and the network is off"),
         (["run", "run:nowhere", "--task", "mini-qa"], 5, "run file nowhere does not exist"),
         (["run", "ngram", "--task", "jsts@valid1457"], 5, "put it at $JBENCH_MIRROR/github/yahoojapan/JGLUE"),
-        (["run", "ngram", "--task-dir", "nowhere"], 5, "task folder nowhere does not exist"),
+        (["run", "ngram", "--task", "x", "--task-dir", "nowhere"], 5, "task folder nowhere does not exist"),
         (["board", "mini", "--format", "htm"], 2, "unknown format 'htm'"),
         (["board", "mini", "--check"], 2, "--check compares with --output FILE"),
         (["board", "mini", "--check", "--output", "nowhere.md"], 1, "nowhere.md differs from what the results give"),
@@ -246,6 +254,37 @@ def test_a_board_is_written_checked_and_found_stale(tmp_path):
     (tmp_path / "b.md").write_text("stale")
     jbench("board", "mini", "--output", "b.md", "--check", cwd=tmp_path, code=1)
     assert json.loads(jbench("board", "mini", "--format", "json", cwd=tmp_path).stdout)["board"]["name"] == "mini"
+
+
+def test_the_ending_of_the_output_chooses_the_format(tmp_path):
+    jbench("board", "mini", "--output", "b.csv", cwd=tmp_path)
+    assert (tmp_path / "b.csv").read_text().startswith("model,revision,")
+
+
+def test_a_full_standard_output_is_one_line(tmp_path):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "jbench", "board", "mini"], stdout=full, stderr=subprocess.PIPE, text=True,
+            cwd=tmp_path, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (5, "error: No space left on device: standard output\n")
+
+
+def test_names_are_whole_on_a_narrow_terminal(tmp_path):
+    env = {"COLUMNS": "80"}
+    for command in (["tasks"], ["models"]):
+        listed = json.loads(jbench(*command, "--json", cwd=tmp_path).stdout)
+        text = jbench(*command, cwd=tmp_path, env=env).stdout
+        assert [row for row in listed if next(iter(row.values())) not in text] == []
+
+
+def test_what_a_task_file_prints_does_not_spoil_the_data(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "rice.py").write_text(
+        "print('hello')\n" + TASK.replace("def load():", "def load():\n    print(1)")
+    )
+    done = jbench("run", "ngram", "--task", "rice", "--task-dir", "mine", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)[0]["task"] == "rice@v1"
 
 
 def test_ctrl_c_ends_with_130_keeps_what_is_finished_and_goes_on(tmp_path):

@@ -79,3 +79,22 @@ def test_names_are_injective_and_stay_inside(a, b):
         assert 0 < len(name) <= 200
         assert not set(name) & set('/\\:*?"<>|\0')
         assert name[0] != "."
+
+
+def test_a_link_is_followed_and_a_device_stays_a_device(tmp_path):
+    write(tmp_path / "target", "old")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    write(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "new"
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write(tmp_path / "pipe", "through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_folder_is_not_written_to(tmp_path):
+    with pytest.raises(Unavailable, match="it is a folder"):
+        write(tmp_path, "x")

@@ -1,6 +1,7 @@
 """What every adapter owes, and what each says of itself."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from jbench.models import prompts
 from jbench.models.options import Options
 from jbench.types import ROLES, InvalidScores, Scorer, Searcher, Unavailable, UsageError
 from tests import tiny
+from tests.conftest import ROOT
 
 QUERIES = Texts(["q1", "q2", "q3"], ["味噌の寝かせ方", "駅まで傘", "coffee"])
 DOCUMENTS = Texts(
@@ -104,10 +106,14 @@ def test_lexical_models_fold_width_and_case():
         ("./nowhere", Unavailable, "checkpoint folder ./nowhere does not exist"),
         ("run:nowhere.trec", Unavailable, "run file nowhere.trec does not exist"),
         ("org/name", Unavailable, "org/name is not"),
+        ("run:.", Unavailable, "run file . is no file"),
+        ("pyproject.toml", UsageError, "unknown model 'pyproject.toml'"),
+        ("./pyproject.toml", UsageError, "is a file; a checkpoint is a folder, a run file is run:./pyproject.toml"),
         ("org/na me", UsageError, "a checkpoint is org/name or ./folder"),
     ],
 )
-def test_a_model_that_cannot_be_had_is_one_line(string, error, says, no_network):
+def test_a_model_that_cannot_be_had_is_one_line(string, error, says, no_network, monkeypatch):
+    monkeypatch.chdir(ROOT)
     with pytest.raises(error, match=says.replace("(", r"\(").replace(")", r"\)")):
         open_model(string)
 
@@ -124,6 +130,7 @@ def test_a_model_that_cannot_be_had_is_one_line(string, error, says, no_network)
         ("dense", {"settings": {"similarity": "cosin"}}, "did you mean cosine"),
         ("dense", {"settings": {"poolin": "cls"}}, "did you mean pooling"),
         ("dense", {"prompts": {"quary": "q: "}}, "did you mean query"),
+        ("dense", {"device": "gpu"}, "unknown device 'gpu'"),
     ],
 )
 def test_an_option_that_does_not_fit_is_refused(string, options, says, dense_bert):
@@ -196,8 +203,6 @@ def test_other_similarities_are_those_of_the_library(similarity, dense_bert):
 
 
 def test_a_folder_is_known_by_its_bytes_and_called_by_its_name(dense_bert, tmp_path):
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(dense_bert, copy)
     one, other = open_model(str(dense_bert)).card, open_model(str(copy)).card
@@ -210,8 +215,6 @@ def test_a_folder_is_known_by_its_bytes_and_called_by_its_name(dense_bert, tmp_p
 
 
 def test_pickled_weights_are_refused(bare_bert, tmp_path):
-    import shutil
-
     import torch
 
     folder = tmp_path / "pickled"
@@ -224,8 +227,6 @@ def test_pickled_weights_are_refused(bare_bert, tmp_path):
 
 
 def test_pickled_weights_of_a_single_module_are_refused_too(dense_bert, tmp_path):
-    import shutil
-
     folder = tmp_path / "half"
     shutil.copytree(dense_bert, folder)
     (folder / "2_Dense").mkdir()
@@ -235,8 +236,6 @@ def test_pickled_weights_of_a_single_module_are_refused_too(dense_bert, tmp_path
 
 
 def test_code_in_a_checkpoint_is_not_run(dense_bert, tmp_path):
-    import shutil
-
     folder, sentinel = tmp_path / "evil", tmp_path / "ran"
     shutil.copytree(dense_bert, folder)
     modules = json.loads((folder / "modules.json").read_text())
@@ -422,8 +421,6 @@ def test_a_name_given_by_hand_changes_no_prompt(dense_bert):
 
 
 def test_links_are_followed_and_results_left_out_of_a_folders_revision(dense_bert, tmp_path):
-    import shutil
-
     folder = tmp_path / "linked"
     shutil.copytree(dense_bert, folder)
     shutil.move(folder / "1_Pooling", tmp_path / "elsewhere")
@@ -470,3 +467,85 @@ def test_a_packed_run_file_that_holds_something_else_is_one_line(content, tmp_pa
     (tmp_path / "a.lz4").write_bytes(lz4.frame.compress(lz4.frame.compress(cbor2.dumps(content))))
     with pytest.raises(UsageError, match="is not a run file"):
         open_model(f"run:{tmp_path / 'a.lz4'}")
+
+
+def edited(folder, copy, name, **changes):
+    """A copy of a checkpoint with some fields of one of its JSON files changed."""
+    shutil.copytree(folder, copy)
+    path = copy / name
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return copy
+
+
+@pytest.mark.parametrize("layout", ["dense_bert", "bare_bert"])
+def test_weights_that_would_be_filled_at_random_are_refused(layout, request, tmp_path):
+    folder = edited(request.getfixturevalue(layout), tmp_path / "deeper", "config.json", num_hidden_layers=3)
+    options = Options(settings={"pooling": "mean"})
+    with pytest.raises(Unavailable, match=r"deeper: 16 weights, encoder\.layer\.2\..* among them, are missing"):
+        open_model(str(folder), options).score([("a", "b")], ("sts", "sts"))
+
+
+def test_a_pooler_that_nobody_reads_may_be_missing(bare_bert, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "headless"
+    shutil.copytree(bare_bert, folder)
+    weights = load_file(folder / "model.safetensors")
+    kept = {f"bert.{k}": v for k, v in weights.items() if not k.startswith("pooler.")}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    options = Options(settings={"pooling": "mean"})
+    pair = [(tiny.CORPUS[0], tiny.CORPUS[1])]
+    expected = open_model(str(bare_bert), options).score(pair, ("sts", "sts"))
+    assert open_model(str(folder), options).score(pair, ("sts", "sts")) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_checkpoint_without_a_tokenizer_is_refused(dense_bert, tmp_path):
+    folder = tmp_path / "mute"
+    shutil.copytree(dense_bert, folder, ignore=shutil.ignore_patterns("vocab.txt"))
+    with pytest.raises(Unavailable, match="mute: no tokenizer in mute; save it beside the weights"):
+        open_model(str(folder)).score([("a", "b")], ("sts", "sts"))
+
+
+def test_cut_off_weights_are_one_line(dense_bert, tmp_path):
+    folder = tmp_path / "torn"
+    shutil.copytree(dense_bert, folder)
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
+    with pytest.raises(Unavailable, match="torn: sentence-transformers cannot load it: ") as caught:
+        open_model(str(folder)).score([("a", "b")], ("sts", "sts"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_could_be_a_hub_id_must_say_which(dense_bert, tmp_path, monkeypatch):
+    shutil.copytree(dense_bert, tmp_path / "org" / "name")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"write \./org/name or org/name@main"):
+        open_model("org/name")
+    assert open_model("./org/name").card.model == "name"
+
+
+def test_a_folder_called_like_a_family_is_marked_when_it_runs_without_prompts(dense_bert, tmp_path):
+    said = []
+    shutil.copytree(dense_bert, tmp_path / "ruri-small")
+    card = open_model(str(tmp_path / "ruri-small"), Options(say=said.append)).card
+    assert (card.prompts, card.unprompted) == ({}, ("document", "query", "sts"))
+    assert (
+        said[1] == "ruri-small: prompts none (document, query, sts would have one in its family: give it with --prompt)"
+    )
+
+
+def test_the_prompts_in_use_are_said(dense_bert):
+    said = []
+    open_model(str(dense_bert), Options(prompts={"query": "問: "}, say=said.append))
+    assert said[1] == "dense-bert: prompts query '問: '"
+
+
+def test_what_equals_the_checkpoints_own_ways_is_no_variant(dense_bert):
+    settings = {"pooling": "mean", "max_length": "512", "similarity": "cosine"}
+    card = open_model(str(dense_bert), Options(settings=settings, prompts={"query": ""}, dtype="fp32")).card
+    assert card.variant == {}
+    assert card.settings == open_model(str(dense_bert)).card.settings
+
+
+def test_a_run_file_with_a_byte_order_mark_is_read(tmp_path):
+    (tmp_path / "a.trec").write_bytes(b"\xef\xbb\xbf" + TREC.replace("\n", "\r\n").encode())
+    assert open_model(f"run:{tmp_path / 'a.trec'}").search(QUERIES, DOCUMENTS, 10).to_dict().keys() == RUN.keys()

@@ -116,6 +116,44 @@ def test_a_task_with_an_unknown_measure_cannot_be_made():
         Retrieval(load=lambda: None, measures=("map@10",), **COMMON)
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"version": "1"}, "version '1' must be a whole number"),
+        ({"protocol": ""}, "name and protocol are letters"),
+        ({"name": "a@b"}, "name and protocol are letters"),
+        ({"expects": {"querys": 2}}, "unknown count .* 'querys'; did you mean queries"),
+    ],
+)
+def test_a_task_with_a_slip_in_it_cannot_be_made(change, says):
+    with pytest.raises(UsageError, match=says):
+        QA(load=lambda: None, **{**COMMON, **change})
+
+
+@pytest.mark.parametrize(
+    ("queries", "documents", "qrels", "says"),
+    [
+        ({1: "a"}, {"d": "x"}, {1: {"d": 1}}, "query id '1' is a int, not a string"),
+        ({"q": "a"}, {"d": None}, {"q": {"d": 1}}, "document text 'None' is a NoneType, not a string"),
+        ({"q": "a"}, {"d": "x"}, {"q": {"d": 0.5}}, "query 'q' has grade 0.5; grades are whole numbers"),
+        ({"q": "a"}, {"d": "x"}, {"q": {"d": "1"}}, "query 'q' has grade '1'"),
+        ({"q": "a"}, {"d": "x"}, {"q": ["d"]}, "judgements of query 'q' must be {document: grade}"),
+        (["a"], {"d": "x"}, {"q": {"d": 1}}, "queries must be a dictionary, not list"),
+    ],
+)
+def test_data_of_another_type_is_named(queries, documents, qrels, says):
+    with pytest.raises(UsageError, match=says.replace("{", r"\{")):
+        Collection.of(queries, documents, qrels)
+
+
+@pytest.mark.parametrize(
+    ("left", "gold", "says"), [([1], [1.0], "text '1' is a int"), (["a"], ["1"], "gold '1' is no number")]
+)
+def test_pairs_of_another_type_are_named(left, gold, says):
+    with pytest.raises(UsageError, match=says):
+        Pairs(left, ["b"], gold)
+
+
 def test_a_measure_of_another_kind_is_refused():
     with pytest.raises(UsageError, match="measure 'ndcg@10' does not fit the kind sts"):
         STS(load=lambda: None, measures=("ndcg@10",), main="ndcg@10", **COMMON)

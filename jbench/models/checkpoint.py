@@ -22,6 +22,7 @@ from jbench.types import Unavailable, UsageError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _SKIPPED = ("*.bin", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.pt", "*.gguf", "openvino/*", "onnx/*")
+_VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model", "merges.txt", "tekken.json")
 _OFFSET = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "luke", "mluke", "longformer", "mpnet"}
 _LEGACY_POOLING = {
     "pooling_mode_cls_token": "cls",
@@ -169,6 +170,8 @@ class Checkpoint:
             raise Unavailable(f"{self.model}: {name} is pickled, which is not read; save it again with safetensors")
         if not any(self.folder.rglob("*.safetensors")):
             raise Unavailable(f"{self.model}: no weights (*.safetensors) in {self.folder.name}")
+        if not any(found for pattern in _VOCABULARIES for found in self.folder.rglob(pattern)):
+            raise Unavailable(f"{self.model}: no tokenizer in {self.folder.name}; save it beside the weights")
 
 
 def locate(string: str, name: str | None) -> Checkpoint:
@@ -178,10 +181,15 @@ def locate(string: str, name: str | None) -> Checkpoint:
     :raises Unavailable: when the checkpoint is not to be had.
     """
     folder = Path(os.path.expanduser(string))
+    here = string.startswith((".", "/", "~"))
+    if folder.is_dir() and "/" in string and not here:
+        raise UsageError(f"{string} is a folder here and could be a hub id; write ./{string} or {string}@main")
+    if folder.is_file():
+        raise UsageError(f"{string} is a file; a checkpoint is a folder, a run file is run:{string}")
     if folder.is_dir():
         folder = folder.resolve()
         return Checkpoint(name or folder.name, f"local-{_fingerprint(folder)[:12]}", folder)
-    if string.startswith((".", "/", "~")):
+    if here:
         raise Unavailable(f"checkpoint folder {string} does not exist")
     if not _HUB_ID.fullmatch(string):
         raise UsageError(f"unknown model {string!r}; a checkpoint is org/name or ./folder")
@@ -197,12 +205,11 @@ def _fetch(repo: str, revision: str | None) -> Path:
         return Path(snapshot_download(repo, revision=revision, local_files_only=offline(), ignore_patterns=_SKIPPED))
     except Exception as error:  # the hub's client raises many kinds; each means "not to be had"
         at = f"{repo}@{revision}" if revision else repo
+        command = f"hf download {repo}" + (f" --revision {revision}" if revision else "")
         where = (
             "not in the hub cache and the network is off" if offline() else f"not to be had ({type(error).__name__})"
         )
-        raise Unavailable(
-            f"{at} is {where}; on a machine with network, `hf download {repo}` fills the cache"
-        ) from error
+        raise Unavailable(f"{at} is {where}; on a machine with network, `{command}` fills the cache") from error
 
 
 def _fingerprint(folder: Path) -> str:

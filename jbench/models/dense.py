@@ -13,10 +13,11 @@ from typing import Any
 from jbench.encode import TOKENS_PER_BATCH, Encoder, Tokenized
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.options import DTYPES, Options, whole_number
-from jbench.models.prompts import resolve
+from jbench.models.prompts import namesake, resolve
 from jbench.search import spans, top_k
 from jbench.types import Card, Float32, Run, Texts, Unavailable, UsageError, unknown
 
+DEVICES = ("cpu", "cuda", "mps", "xpu", "npu", "hpu")
 POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 REVISION = "1"
@@ -85,12 +86,41 @@ class Dense:
         device = self.options.device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             module = self._load(device, getattr(torch, settings["dtype"]))
-        except (OSError, ValueError, KeyError, ImportError, AttributeError, RuntimeError, AssertionError) as error:
+            self._check_complete(module)
+        except Unavailable:
+            raise
+        except Exception as error:  # a checkpoint can be broken in as many ways as it has files
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise Unavailable(f"{self.card.model}: sentence-transformers cannot load it: {reason}") from error
+            ask = "; add --trust-remote-code if you trust it" if "trust_remote_code" in str(error) else ""
+            raise Unavailable(f"{self.card.model}: sentence-transformers cannot load it: {reason}{ask}") from error
         if settings["max_length"] is not None:
             module.max_seq_length = settings["max_length"]
         return module.eval()
+
+    def _check_complete(self, module: Any) -> None:
+        """Refuse a transformer some of whose weights the library would fill at random.
+
+        :raises Unavailable: naming one; the pooler, which no pooling reads, may be missing.
+        """
+        from safetensors import safe_open
+        from sentence_transformers.base.modules import Transformer
+
+        if not isinstance(module[0], Transformer):
+            return
+        model = module[0].model
+        folder = self.checkpoint.folder / (self.checkpoint.modules[0]["path"] if self.checkpoint.modules else "")
+        held = set()
+        for path in folder.glob("*.safetensors"):
+            with safe_open(path, framework="np") as file:
+                held |= {key.removeprefix(f"{model.base_model_prefix}.") for key in file.keys()}  # noqa: SIM118
+        if all(key.removeprefix(f"{model.base_model_prefix}.") in held for key in model.state_dict()):
+            return
+        # The library renames some keys as it reads them, so that only its own account is final.
+        known = {"config": model.config, "output_loading_info": True, "local_files_only": True}
+        _, account = type(model).from_pretrained(folder, use_safetensors=True, **known)
+        if missing := sorted(key for key in account["missing_keys"] if "pooler." not in key):
+            what = f"{len(missing)} weights, {missing[0]} among them, are missing"
+            raise Unavailable(f"{self.card.model}: {what}: do config.json and the weights belong together?")
 
     def _load(self, device: str, dtype: Any) -> Any:
         from sentence_transformers import SentenceTransformer
@@ -99,6 +129,7 @@ class Dense:
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call] # it draws bars off a terminal too
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call] # what matters is checked and said here
         folder, trust = str(self.checkpoint.folder), self.options.trust_remote_code
         weights = {"dtype": dtype, "use_safetensors": True}
         if self.checkpoint.modules:
@@ -179,6 +210,8 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
     asked = _settings(checkpoint, options.settings)
     if options.dtype and options.dtype not in DTYPES:
         raise unknown("dtype", options.dtype, DTYPES)
+    if options.device and options.device.partition(":")[0] not in DEVICES:
+        raise unknown("device", options.device, DEVICES)
     if checkpoint.pooling is None and checkpoint.modules and "pooling" in asked:
         raise UsageError(f"{checkpoint.model} has no pooling module whose pooling could be set")
     if checkpoint.pooling is None and not checkpoint.modules and "pooling" not in asked:
@@ -186,24 +219,27 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
             f"{checkpoint.model} is a bare transformer that does not say how to pool; "
             "add --model-set pooling=mean or pooling=cls"
         )
-    prompts, unprompted = resolve(checkpoint.hub_id, checkpoint.base_model, checkpoint.own_prompts, options.prompts)
-    settings = {
-        "pooling": checkpoint.pooling,
-        "max_length": checkpoint.max_length,
-        "similarity": checkpoint.similarity,
-        **asked,
-        "dtype": DTYPES[options.dtype or "fp32"],
-        "adapter_revision": REVISION,
-    }
-    variant: dict[str, Any] = dict(asked)
-    if settings["dtype"] != "float32":
-        variant["dtype"] = settings["dtype"]
+    known_as = (checkpoint.hub_id, checkpoint.base_model, checkpoint.own_prompts)
+    usual, _ = resolve(*known_as, {})
+    prompts, unprompted = resolve(*known_as, options.prompts)
+    files = {"pooling": checkpoint.pooling, "max_length": checkpoint.max_length, "similarity": checkpoint.similarity}
+    dtype = DTYPES[options.dtype or "fp32"]
+    settings: dict[str, Any] = {**files, **asked, "dtype": dtype, "adapter_revision": REVISION}
+    # Only what differs from the checkpoint's own ways makes a row of its own.
+    variant: dict[str, Any] = {key: value for key, value in asked.items() if value != files[key]}
+    if dtype != "float32":
+        variant["dtype"] = dtype
     if options.trust_remote_code:
         settings["trust_remote_code"] = variant["trust_remote_code"] = True
-    if options.prompts:
-        variant["prompts"] = dict(options.prompts)
+    if changed := {role: text for role, text in prompts.items() if text != usual.get(role, "")}:
+        variant["prompts"] = changed
     if by_hand and checkpoint.kind[0] != "dense":
         variant["adapter"] = "dense"
+    if not prompts and not options.prompts and (family := namesake(checkpoint.model)):
+        unprompted = tuple(sorted(family.given))
+    said = ", ".join(f"{role} {prompt!r}" for role, prompt in sorted(prompts.items())) or "none"
+    lacks = f" ({', '.join(unprompted)} would have one in its family: give it with --prompt)" if unprompted else ""
+    options.say(f"{checkpoint.model}: prompts {said}{lacks}")
     card = Card(checkpoint.model, checkpoint.revision, "dense", prompts, settings, variant, unprompted)
     return Dense(card, checkpoint, options)
 

@@ -51,9 +51,13 @@ def whole_number(key: str, value: str) -> int:
 def key_values(flag: str, items: list[str], example: str) -> dict[str, str]:
     """Options of the form ``KEY=VALUE`` as a dictionary.
 
-    :raises UsageError: for an item without ``=``, with ``example`` as the way to write it.
+    :raises UsageError: for an item without ``=``, with ``example`` as the way to write it, and
+        for a key that comes twice.
     """
     pairs = [item.partition("=") for item in items]
     if bad := next((key for key, equals, _ in pairs if not equals), None):
         raise UsageError(f"{flag} {bad!r}: expected {example}")
-    return {key: value for key, _, value in pairs}
+    found = {key: value for key, _, value in pairs}
+    if len(found) < len(pairs):
+        raise UsageError(f"{flag} gives one key twice: {', '.join(items)}")
+    return found

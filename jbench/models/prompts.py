@@ -71,6 +71,13 @@ def resolve(
     return prompts, tuple(sorted(role for role in wanted if not prompts.get(role)))
 
 
+def namesake(name: str) -> Family | None:
+    """The family that a folder is called after: ``ruri-small`` as ``cl-nagoya/ruri-small``."""
+    last = name.rsplit("/", 1)[-1]
+    patterns = ((family, pattern.rsplit("/", 1)[-1]) for family in families() for pattern in family.match)
+    return next((family for family, pattern in patterns if re.fullmatch(pattern, last)), None)
+
+
 def _carried(role: str, own: Mapping[str, str]) -> str:
     return next((own[name] for name in (*_OWN_NAMES[role], "default") if own.get(name)), "")
 

@@ -79,7 +79,9 @@ def runfile(path: str, options: Options) -> RunFile:
     options.only(f"run:{path}")
     file = Path(path)
     if not file.is_file():
-        raise Unavailable(f"run file {path} does not exist")
+        raise Unavailable(f"run file {path} {'is no file' if file.exists() else 'does not exist'}")
+    if file.suffix in (".gz", ".zip", ".bz2", ".xz"):
+        raise UsageError(f"{path}: {file.suffix} is not read; unpack it first")
     reader = {".json": _json, ".lz4": _lz4, ".parquet": _parquet}.get(file.suffix, _trec)
     try:
         rows = reader(file)
@@ -99,7 +101,7 @@ def runfile(path: str, options: Options) -> RunFile:
 
 def _trec(path: Path) -> Rows:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         fields = line.split()
@@ -114,7 +116,7 @@ def _trec(path: Path) -> Rows:
 
 def _json(path: Path) -> Rows:
     # Lists of pairs rather than dictionaries: a repeated key would be lost silently.
-    tree = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_Object)
+    tree = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_Object)
     return _flat(tree)
 
 

@@ -13,7 +13,7 @@ from jbench.board import Table
 def render(table: Table) -> str:
     """Columns: model, revision, adapter, variant, then value, low and high of each column."""
     columns = [column.id for column in table.board.columns]
-    heads = ["model", "revision", "adapter", "variant", "unprompted"]
+    heads = ["model", "revision", "adapter", "variant", "unprompted", "truncated"]
     heads += [f"{column}{part}" for column in columns for part in ("", " low", " high")]
     heads += [table.board.average.name] if table.board.average else []
     out = io.StringIO()
@@ -22,6 +22,7 @@ def render(table: Table) -> str:
     for row in table.rows:
         variant = orjson.dumps(dict(row.variant)).decode() if row.variant else ""
         line: list[object] = [*map(_text, (row.model, row.revision, row.adapter, variant, " ".join(row.unprompted)))]
+        line.append(row.truncated)
         for cell in row.cells:
             line += [cell.value, *(cell.ties or ("", ""))] if cell else ["", "", ""]
         if table.board.average:

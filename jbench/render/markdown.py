@@ -17,7 +17,7 @@ def render(table: Table) -> str:
     lines = []
     for row in table.rows:
         figures = [_figure(cell, top) for cell, top in zip(row.cells, best, strict=True)]
-        label = _escape(row.label) + (" †" if row.unprompted else "")
+        label = _escape(row.label) + (" †" if row.unprompted else "") + (" ‡" if row.truncated else "")
         lines.append([label, *figures])
     if board.average:
         heads.append(_escape(board.average.name))
@@ -52,6 +52,8 @@ def _notes(table: Table) -> list[str]:
         )
     if any(row.unprompted for row in table.rows):
         notes.append("- † ran without a prompt that this model's family has.")
+    if any(row.truncated for row in table.rows):
+        notes.append("- ‡ some texts were longer than the model reads, and were cut.")
     return ["\n".join(notes), *([_escape(board.note)] if board.note else [])]
 
 
