@@ -256,6 +256,27 @@ def test_a_board_is_written_checked_and_found_stale(tmp_path):
     assert json.loads(jbench("board", "mini", "--format", "json", cwd=tmp_path).stdout)["board"]["name"] == "mini"
 
 
+SPY = """
+import socket
+def refuse(*args, **kwargs):
+    open("socket-opened", "w").close()
+    raise OSError("no network")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+"""
+
+
+def test_offline_opens_no_socket(tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(SPY)
+    command = ["run", "org/name", "ngram", "--task", "jsts@valid1457", "--task", "mini-sts@v1"]
+    env = {"PYTHONPATH": str(tmp_path / "site"), "HF_HUB_OFFLINE": "0", "JBENCH_OFFLINE": "0"}
+    done = jbench(*command, "--offline", "--json", cwd=tmp_path, code=5, env=env)
+    assert [row.get("exit") for row in json.loads(done.stdout)] == [5, 5, 5, None]
+    assert not (tmp_path / "socket-opened").exists()
+    jbench("run", "org/name", "--task", "mini-sts@v1", cwd=tmp_path, code=5, env=env)
+    assert (tmp_path / "socket-opened").exists()
+
+
 def test_the_ending_of_the_output_chooses_the_format(tmp_path):
     jbench("board", "mini", "--output", "b.csv", cwd=tmp_path)
     assert (tmp_path / "b.csv").read_text().startswith("model,revision,")

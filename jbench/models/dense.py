@@ -105,8 +105,8 @@ class Dense:
         from safetensors import safe_open
         from sentence_transformers.base.modules import Transformer
 
-        if not isinstance(module[0], Transformer):
-            return
+        if not isinstance(module[0], Transformer) or self.checkpoint.read("adapter_config.json"):
+            return  # an adapter's weights are laid over those of another checkpoint
         model = module[0].model
         folder = self.checkpoint.folder / (self.checkpoint.modules[0]["path"] if self.checkpoint.modules else "")
         held = set()
