@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from jbench.registry import Board, Column
+from jbench.results import canonical
 from jbench.task import Task
 from jbench.types import Result
 
@@ -53,10 +54,10 @@ Found = dict[tuple[str, int], Result]
 def draw(board: Board, results: Sequence[Result]) -> Table:
     """The table of ``board`` over ``results``; results that belong to no column are left out."""
     wanted = {(column.task, column.version) for column in board.columns}
-    rows: dict[str, Found] = {}
+    rows: dict[bytes, Found] = {}
     for result in results:
         if (result.task, result.task_version) in wanted:
-            who = repr((result.model, result.revision, result.adapter, sorted(result.settings.items()), result.variant))
+            who = canonical([result.model, result.revision, result.adapter, result.settings, result.variant])
             rows.setdefault(who, {})[result.task, result.task_version] = result
     labels = _labels([next(iter(found.values())) for found in rows.values()])
     drawn = [_row(board, found, label) for found, label in zip(rows.values(), labels, strict=True)]

@@ -63,7 +63,7 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Compute again what is there already.")] = False,
     name: Annotated[str | None, typer.Option(help="What to call the model (one model only).")] = None,
     prompt: Annotated[
-        list[str] | None, typer.Option(metavar="ROLE=TEXT", help="E.g. query='query: '; \\\\n is a line break.")
+        list[str] | None, typer.Option(metavar="ROLE=TEXT", help="E.g. query='query: '; \\n is a line break.")
     ] = None,
     model_set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="E.g. pooling=mean.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...")] = None,
@@ -83,7 +83,8 @@ def run(
     if board and task:
         raise UsageError("give --board or --task, not both")
     definition = None if task else find_board(board or "mini")
-    tasks = find_tasks(task or [c.task for c in definition.columns] if definition else task or [], task_dir or [])
+    ids = [column.task for column in definition.columns] if definition else task or []
+    tasks = find_tasks(ids, task_dir or [])
     if definition:
         check_columns(definition, tasks)
     if task_dir and not task and not board:

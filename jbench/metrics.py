@@ -157,7 +157,7 @@ class _Rows:
         order = np.argsort(key, kind="stable")
         at = {run.documents[d]: int(d) for d in np.unique(run.index)}
         judged = [
-            (i * width + at[d], grade)
+            (i * width + at[d], int(grade))
             for i, q in enumerate(run.queries)
             for d, grade in qrels.get(q, {}).items()
             if d in at and grade > 0
@@ -239,7 +239,7 @@ def _per_query(rows: _Rows, run: Run, qrels: Qrels, measures: Sequence[Measure])
     judged: dict[str, dict[str, int]] = {}
     for query, grades in qrels.items():
         seen = gained.get(query, {})
-        missed = sorted((g for g in grades.values() if g > 0), reverse=True)
+        missed = sorted((int(g) for g in grades.values() if g > 0), reverse=True)
         for g in seen.values():
             missed.remove(g)
         judged[query] = {**seen, **{f"missed {i}": g for i, g in enumerate(missed)}}

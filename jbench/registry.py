@@ -125,7 +125,9 @@ def check_columns(board: Board, tasks: Iterable[Task]) -> None:
     """
     known = {task.id: task for task in tasks}
     for column in board.columns:
-        task = known[column.task]
+        task = known.get(column.task)
+        if task is None:
+            raise UsageError(f"board {board.id}: column {column.task!r} must be written name@protocol")
         if column.version != task.version:
             raise UsageError(f"board {board.id}: {task.id} has version {task.version}, not {column.version}")
         if column.measure not in task.measures:

@@ -45,7 +45,7 @@ def load(task: Task) -> Loaded:
 
 
 def key_of(card: Card, task: Task, data_sha256: str) -> str:
-    """Sha256 over all that touches a score: two results with one key are the same result."""
+    """Sha256 over all that touches a score: results with one key come from the same computation."""
     identity = {
         "schema": SCHEMA,
         "task": task.id,
@@ -59,7 +59,7 @@ def key_of(card: Card, task: Task, data_sha256: str) -> str:
         "prompts": _prompts(card, task),
         "settings": dict(card.settings),
     }
-    return sha256(_canonical(identity)).hexdigest()
+    return sha256(canonical(identity)).hexdigest()
 
 
 def make(
@@ -107,7 +107,7 @@ def _prompts(card: Card, task: Task) -> dict[str, str]:
 
 def path_of(root: Path, card: Card, task: Task) -> Path:
     """Where the result of ``card`` on ``task`` lies under ``root``."""
-    variant = f".{sha256(_canonical(dict(card.variant))).hexdigest()[:8]}" if card.variant else ""
+    variant = f".{sha256(canonical(dict(card.variant))).hexdigest()[:8]}" if card.variant else ""
     return (
         root / safe_name(card.model) / safe_name(card.revision) / f"{safe_name(task.id)}.v{task.version}{variant}.json"
     )
@@ -187,5 +187,6 @@ def read_all(roots: Iterable[Path], complain: Callable[[str], None]) -> list[Res
     return found
 
 
-def _canonical(value: Any) -> bytes:
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys: equal values give equal bytes."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

@@ -194,7 +194,7 @@ class Source:
                     if self.sha256 and sha.hexdigest() != self.sha256:
                         found = sha.hexdigest()[:12]
                         raise Unavailable(f"{self.name}: the download has sha256 {found}…, not {self.sha256[:12]}…")
-        except (requests.ConnectionError, requests.Timeout) as error:
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             return type(error).__name__
         except requests.RequestException as error:
             reason = type(error).__name__

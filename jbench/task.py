@@ -23,10 +23,10 @@ _NAME = re.compile(r"[\w.-]+")
 class Task:
     """What every kind has.
 
-    ``id`` is ``name@protocol``; ``version`` rises when a number would change; ``load`` returns
-    the data; ``sources`` name data sets and splits
-    upstream (for exposure); ``expects`` the counts that loading must meet; ``cluster`` maps a
-    query id to a group of queries that are not independent (for resampling).
+    ``version`` rises when a number would change; ``load`` returns the data; ``sources`` name
+    data sets and splits upstream (for exposure); ``expects`` the counts that loading must meet
+    (of `COUNTS`); ``cluster`` maps a query id to a group of queries that are not independent
+    (for resampling).
     """
 
     name: str

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -173,7 +174,7 @@ class Collection:
         for query, judged in self.qrels.items():
             if not isinstance(judged, Mapping):
                 raise UsageError(f"judgements of query {query!r} must be {{document: grade}}, not {judged!r:.40}")
-            if wrong := [g for g in judged.values() if not isinstance(g, int) or isinstance(g, bool)]:
+            if wrong := [g for g in judged.values() if not isinstance(g, Integral) or isinstance(g, bool)]:
                 raise UsageError(f"query {query!r} has grade {wrong[0]!r}; grades are whole numbers")
             if query not in known_queries:
                 raise UsageError(f"judgements name query {query!r}, which does not exist")
@@ -207,7 +208,7 @@ class Collection:
         parts: list[Iterable[str]] = []
         for texts in (self.queries, self.documents):
             parts += [texts.ids, () if isinstance(texts.texts, Absent) else texts.texts]
-        parts += [[q, *(f"{d}\t{g}" for d, g in sorted(j.items()))] for q, j in sorted(self.qrels.items())]
+        parts += [[q, *(f"{d}\t{int(g)}" for d, g in sorted(j.items()))] for q, j in sorted(self.qrels.items())]
         parts += [[q, *docs] for q, docs in (self.candidates or {}).items()]
         return _digest(parts)
 
@@ -367,7 +368,7 @@ class Searcher(Model, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One model on one task, everything inside itself (``interface.md``, "A result").
+    """One model on one task, everything inside itself (its JSON is the record).
 
     ``host`` is what may differ between two equal results: it is outside equality.
     """

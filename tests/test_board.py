@@ -182,6 +182,7 @@ def test_a_bad_definition_is_one_line(text, says, tmp_path):
     ("change", "says"),
     [
         (("version = 1\nmeasure", "version = 2\nmeasure"), "mini-qa@v1 has version 1, not 2"),
+        (("mini-qa@v1", "mini-qa"), "column 'mini-qa' must be written name@protocol"),
         (("ndcg@10", "recall@3"), "unknown measure of mini-qa@v1 'recall@3'; did you mean recall@"),
     ],
 )
@@ -193,6 +194,11 @@ def test_a_column_that_its_task_would_leave_empty_is_refused(change, says, tmp_p
     (tmp_path / "x.toml").write_text(text)
     with pytest.raises(UsageError, match=says):
         check_columns(find_board(str(tmp_path / "x.toml")), find_tasks(["mini-qa@v1"]))
+
+
+def test_the_order_in_which_a_variant_was_typed_splits_no_row():
+    found = rows([result("m", "a@x", 0.1, variant={"a": 1, "b": 2}), result("m", "b@x", 0.3, variant={"b": 2, "a": 1})])
+    assert found == [("m (a=1, b=2)", [0.1, 0.3], pytest.approx(0.2))]
 
 
 def test_results_of_other_settings_never_share_a_row():

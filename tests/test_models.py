@@ -222,7 +222,7 @@ def test_pickled_weights_are_refused(bare_bert, tmp_path):
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
     model = open_model(str(folder), Options(settings={"pooling": "mean"}))
-    with pytest.raises(Unavailable, match=r"pytorch_model\.bin is pickled, which is not read"):
+    with pytest.raises(Unavailable, match=r"pickled has no safetensors \(pickled weights are not read\)"):
         model.score([("a", "b")], ("sts", "sts"))
 
 
@@ -231,7 +231,9 @@ def test_pickled_weights_of_a_single_module_are_refused_too(dense_bert, tmp_path
     shutil.copytree(dense_bert, folder)
     (folder / "2_Dense").mkdir()
     (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(Unavailable, match=r"2_Dense/pytorch_model\.bin is pickled"):
+    modules = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps([*modules, {"type": "x.Dense", "path": "2_Dense"}]))
+    with pytest.raises(Unavailable, match=r"half/2_Dense has no safetensors"):
         open_model(str(folder)).score([("a", "b")], ("sts", "sts"))
 
 
@@ -499,10 +501,10 @@ def test_a_pooler_that_nobody_reads_may_be_missing(bare_bert, tmp_path):
     assert open_model(str(folder), options).score(pair, ("sts", "sts")) == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_checkpoint_without_a_tokenizer_is_refused(dense_bert, tmp_path):
+def test_a_checkpoint_without_a_tokenizer_is_refused(dense_unigram, tmp_path):
     folder = tmp_path / "mute"
-    shutil.copytree(dense_bert, folder, ignore=shutil.ignore_patterns("vocab.txt"))
-    with pytest.raises(Unavailable, match="mute: no tokenizer in mute; save it beside the weights"):
+    shutil.copytree(dense_unigram, folder, ignore=shutil.ignore_patterns("tokenizer*"))
+    with pytest.raises(Unavailable, match="mute: no tokenizer in it; save it beside the weights"):
         open_model(str(folder)).score([("a", "b")], ("sts", "sts"))
 
 
@@ -549,3 +551,19 @@ def test_what_equals_the_checkpoints_own_ways_is_no_variant(dense_bert):
 def test_a_run_file_with_a_byte_order_mark_is_read(tmp_path):
     (tmp_path / "a.trec").write_bytes(b"\xef\xbb\xbf" + TREC.replace("\n", "\r\n").encode())
     assert open_model(f"run:{tmp_path / 'a.trec'}").search(QUERIES, DOCUMENTS, 10).to_dict().keys() == RUN.keys()
+
+
+def test_a_checkpoint_with_two_routes_is_refused(dense_bert, tmp_path):
+    folder = tmp_path / "routed"
+    shutil.copytree(dense_bert, folder)
+    (folder / "modules.json").write_text(
+        json.dumps([{"type": "sentence_transformers.base.modules.Router", "path": ""}])
+    )
+    with pytest.raises(UsageError, match="routes queries and documents apart"):
+        open_model(str(folder))
+
+
+def test_the_order_of_options_makes_no_other_variant(dense_bert):
+    one, other = ({"pooling": "cls", "max_length": "32"}, {"max_length": "32", "pooling": "cls"})
+    cards = [open_model(str(dense_bert), Options(settings=settings)).card for settings in (one, other)]
+    assert list(cards[0].variant) == list(cards[1].variant)

@@ -31,9 +31,13 @@ def server(monkeypatch):
         def do_GET(self):
             asked.append(self.path)
             status = answers.pop(0)
-            self.send_response(status)
+            self.send_response(abs(status))
+            self.send_header("Content-Length", str(len(TEXT)))
             self.end_headers()
-            self.wfile.write(TEXT.encode() if status == 200 else b"busy")
+            # A negative status breaks off in the middle of the body.
+            self.wfile.write(
+                TEXT.encode()[:5] if status < 0 else TEXT.encode() if status == 200 else b"busy".ljust(len(TEXT))
+            )
 
         def log_message(self, *args):
             pass
@@ -73,6 +77,13 @@ def test_a_download_is_retried_checked_and_kept(server):
     assert FILE.text() == TEXT
     assert FILE.text() == TEXT
     assert len(asked) == 3
+
+
+def test_a_download_that_breaks_off_is_begun_again(server):
+    answers, asked = server
+    answers += [-200, 200]
+    assert FILE.text() == TEXT
+    assert len(asked) == 2
 
 
 def test_a_missing_file_is_not_asked_for_again(server):

@@ -102,3 +102,8 @@ def test_a_score_that_is_not_finite_is_named(bad):
 def test_a_document_ranked_twice_is_named():
     with pytest.raises(InvalidScores, match="document 'd' is ranked twice for query 'q'"):
         Run.ranked(["q"], ["d"], np.array([0, 0]), np.array([0, 0]), [2.0, 1.0])
+
+
+def test_grades_of_numpy_are_whole_numbers_too():
+    plain, numpy = (Collection.of({"q": "問"}, {"d": "答"}, {"q": {"d": g}}) for g in (1, np.int64(1)))
+    assert plain.sha256 == numpy.sha256

@@ -22,7 +22,7 @@ from jbench.types import Unavailable, UsageError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _SKIPPED = ("*.bin", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.pt", "*.gguf", "openvino/*", "onnx/*")
-_VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model", "merges.txt", "tekken.json")
+_WEIGHTED = ("Transformer", "Dense", "LayerNorm", "StaticEmbedding")
 _OFFSET = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "luke", "mluke", "longformer", "mpnet"}
 _LEGACY_POOLING = {
     "pooling_mode_cls_token": "cls",
@@ -51,7 +51,7 @@ class Checkpoint:
 
         :raises Unavailable: when it is not JSON.
         """
-        path = self.folder / name
+        path = self.folder / name.lstrip("/")
         if not path.is_file():
             return {}
         try:
@@ -71,10 +71,15 @@ class Checkpoint:
             raise Unavailable(f"{self.model}: modules.json has a row without type and path")
         return rows
 
+    @property
+    def home(self) -> str:
+        """The folder of the first module, the transformer, within the checkpoint."""
+        return str(self.modules[0]["path"]) if self.modules else ""
+
     def module(self, kind: str) -> dict[str, Any] | None:
         """The configuration of the module whose type ends in ``kind``."""
         row = next((row for row in self.modules if str(row["type"]).endswith(kind)), None)
-        return None if row is None else self.read(f"{row['path']}/config.json".lstrip("/"))
+        return None if row is None else self.read(f"{row['path']}/config.json")
 
     @cached_property
     def kind(self) -> tuple[str, str]:
@@ -84,8 +89,12 @@ class Checkpoint:
         """
         config, own = self.read("config.json"), self.read("config_sentence_transformers.json")
         heads = [str(a) for a in config.get("architectures") or []]
-        types = {"SentenceTransformer": "dense", "SparseEncoder": "sparse", "CrossEncoder": "cross-encoder"}
-        types["MultiVectorEncoder"] = "colbert"
+        types = {
+            "SentenceTransformer": "dense",
+            "SparseEncoder": "sparse",
+            "CrossEncoder": "cross-encoder",
+            "MultiVectorEncoder": "colbert",
+        }
         if (self.folder / "artifact.metadata").is_file() or "HF_ColBERT" in heads:
             return "colbert", "artifact.metadata"
         if (named := own.get("model_type")) in types:
@@ -115,20 +124,17 @@ class Checkpoint:
     @property
     def max_length(self) -> int | None:
         """Tokens read of a text, special ones included, as sentence-transformers would decide."""
-        home = str(self.modules[0]["path"]) if self.modules else ""
-        prefix = f"{home}/" if home else ""
-        set_length = self.read(f"{prefix}sentence_bert_config.json").get("max_seq_length")
+        set_length = self.read(f"{self.home}/sentence_bert_config.json").get("max_seq_length")
         if isinstance(set_length, int):
             return set_length
-        limits = [self.read(f"{prefix}tokenizer_config.json").get("model_max_length"), self.positions]
+        limits = [self.read(f"{self.home}/tokenizer_config.json").get("model_max_length"), self.positions]
         known = [int(n) for n in limits if isinstance(n, int | float) and 0 < n < 1 << 24]
         return min(known, default=None)
 
     @property
     def positions(self) -> int | None:
         """The longest input that the model has positions for."""
-        home = str(self.modules[0]["path"]) if self.modules else ""
-        config = self.read(f"{home}/config.json".lstrip("/"))
+        config = self.read(f"{self.home}/config.json")
         found = config.get("max_position_embeddings")
         if not isinstance(found, int) or found <= 0:
             return None
@@ -160,18 +166,15 @@ class Checkpoint:
         return first if isinstance(first, str) else None
 
     def check_weights(self) -> None:
-        """Refuse pickled weights: wherever a module has them, safetensors must lie beside.
+        """Refuse a checkpoint with a module whose weights are not safetensors.
 
-        :raises Unavailable: naming the file.
+        :raises Unavailable: naming the module's folder.
         """
-        pickles = sorted(p for p in self.folder.rglob("pytorch_model*.bin") if not any(p.parent.glob("*.safetensors")))
-        if pickles:
-            name = pickles[0].relative_to(self.folder).as_posix()
-            raise Unavailable(f"{self.model}: {name} is pickled, which is not read; save it again with safetensors")
-        if not any(self.folder.rglob("*.safetensors")):
-            raise Unavailable(f"{self.model}: no weights (*.safetensors) in {self.folder.name}")
-        if not any(found for pattern in _VOCABULARIES for found in self.folder.rglob(pattern)):
-            raise Unavailable(f"{self.model}: no tokenizer in {self.folder.name}; save it beside the weights")
+        weighted = [row["path"] for row in self.modules if str(row["type"]).endswith(_WEIGHTED)]
+        for path in weighted if self.modules else [""]:
+            if not any((self.folder / path).glob("*.safetensors")):
+                where = f"{self.model}/{path}".rstrip("/")
+                raise Unavailable(f"{where} has no safetensors (pickled weights are not read); save it again with them")
 
 
 def locate(string: str, name: str | None) -> Checkpoint:

@@ -98,26 +98,29 @@ class Dense:
         return module.eval()
 
     def _check_complete(self, module: Any) -> None:
-        """Refuse a transformer some of whose weights the library would fill at random.
+        """Refuse a transformer whose tokenizer is empty, or whose weights the library fills at random.
 
-        :raises Unavailable: naming one; the pooler, which no pooling reads, may be missing.
+        :raises Unavailable: naming one weight; the pooler, which no pooling reads, may be missing.
         """
         from safetensors import safe_open
         from sentence_transformers.base.modules import Transformer
 
         if not isinstance(module[0], Transformer) or self.checkpoint.read("adapter_config.json"):
             return  # an adapter's weights are laid over those of another checkpoint
-        model = module[0].model
-        folder = self.checkpoint.folder / (self.checkpoint.modules[0]["path"] if self.checkpoint.modules else "")
+        model, folder = module[0].model, self.checkpoint.folder / self.checkpoint.home
+        if module.tokenizer is not None and len(module.tokenizer) <= len(module.tokenizer.all_special_ids):
+            raise Unavailable(f"{self.card.model}: no tokenizer in it; save it beside the weights")
         held = set()
         for path in folder.glob("*.safetensors"):
             with safe_open(path, framework="np") as file:
                 held |= {key.removeprefix(f"{model.base_model_prefix}.") for key in file.keys()}  # noqa: SIM118
-        if all(key.removeprefix(f"{model.base_model_prefix}.") in held for key in model.state_dict()):
+        needed = (key for key in model.state_dict() if "pooler." not in key)
+        if all(key.removeprefix(f"{model.base_model_prefix}.") in held for key in needed):
             return
         # The library renames some keys as it reads them, so that only its own account is final.
-        known = {"config": model.config, "output_loading_info": True, "local_files_only": True}
-        _, account = type(model).from_pretrained(folder, use_safetensors=True, **known)
+        known = {"config": model.config, "dtype": model.dtype, "local_files_only": True, "use_safetensors": True}
+        again = type(model).from_pretrained(folder, output_loading_info=True, **known)
+        account = again[1] if isinstance(again, tuple) else {"missing_keys": ()}
         if missing := sorted(key for key in account["missing_keys"] if "pooler." not in key):
             what = f"{len(missing)} weights, {missing[0]} among them, are missing"
             raise Unavailable(f"{self.card.model}: {what}: do config.json and the weights belong together?")
@@ -207,6 +210,8 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
         without an explicit ``pooling``, or an unknown role or dtype.
     """
     options.only(checkpoint.model, prompt=True, model_set=True, device=True, dtype=True)
+    if checkpoint.modules and str(checkpoint.modules[0]["type"]).endswith(("Router", "Asym")):
+        raise UsageError(f"{checkpoint.model} routes queries and documents apart, which this version does not score")
     asked = _settings(checkpoint, options.settings)
     if options.dtype and options.dtype not in DTYPES:
         raise unknown("dtype", options.dtype, DTYPES)
@@ -226,7 +231,7 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
     dtype = DTYPES[options.dtype or "fp32"]
     settings: dict[str, Any] = {**files, **asked, "dtype": dtype, "adapter_revision": REVISION}
     # Only what differs from the checkpoint's own ways makes a row of its own.
-    variant: dict[str, Any] = {key: value for key, value in asked.items() if value != files[key]}
+    variant: dict[str, Any] = {key: asked[key] for key in sorted(asked) if asked[key] != files[key]}
     if dtype != "float32":
         variant["dtype"] = dtype
     if options.trust_remote_code:

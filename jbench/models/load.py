@@ -1,4 +1,4 @@
-"""From a model string to an adapter: the table of ``interface.md``, "Model strings"."""
+"""From a model string to an adapter: the table of the README, "A first score"."""
 
 from __future__ import annotations
 

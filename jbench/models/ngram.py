@@ -21,10 +21,8 @@ def ngram(options: Options) -> Lexical:
     """
     options.only("ngram")
     settings = {"characters": f"1-{LONGEST}", "columns": COLUMNS, "similarity": "cosine", "dtype": "float32"}
-    options.only("ngram")
-    return Lexical(
-        Card(options.name or "ngram", f"ngram-{REVISION}", "ngram", settings=settings), _vectors, options.track
-    )
+    card = Card(options.name or "ngram", f"ngram-{REVISION}", "ngram", settings=settings)
+    return Lexical(card, _vectors, options.track)
 
 
 def _vectors(queries: Sequence[str], documents: Sequence[str]) -> tuple[Matrix, Matrix]:
