@@ -8,13 +8,14 @@ import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from jbench import __version__, results
 from jbench.models.load import open_model
 from jbench.models.options import Options
-from jbench.task import Task
+from jbench.task import Loaded, Task, load
 from jbench.types import JbenchError, Model, Result, Unavailable
 
 _RECORDED = ("torch", "sentence-transformers", "transformers", "numpy", "scipy", "pytrec_eval-terrier", "bm25s")
@@ -47,7 +48,7 @@ def evaluate(
     A result that exists under the same key is read, not computed again.
     """
     options = options or Options()
-    loaded: dict[str, results.Loaded | Exception] = {}
+    loaded: dict[str, Loaded | Exception] = {}
     for name in models:
         try:
             model = open_model(name, options)
@@ -68,7 +69,7 @@ def evaluate(
 
 
 def evaluate_one(
-    model: Model, task: Task, loaded: results.Loaded, root: Path, options: Options, overwrite: bool = False
+    model: Model, task: Task, loaded: Loaded, root: Path, options: Options, overwrite: bool = False
 ) -> Result:
     """Predict, measure, save; or read the result that is already there.
 
@@ -95,10 +96,10 @@ def evaluate_one(
     return result
 
 
-def _load(task: Task) -> results.Loaded | Exception:
+def _load(task: Task) -> Loaded | Exception:
     """The task's data, or why there is none: loading is not tried again for the next model."""
     try:
-        return results.load(task)
+        return load(task)
     except Exception as error:
         return error
 
@@ -120,6 +121,7 @@ def _known(path: Path, key: str, options: Options) -> Result | None:
     return replace(found, host={**found.host, "stored": True})
 
 
+@cache
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in _RECORDED}
 

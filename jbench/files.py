@@ -20,21 +20,20 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for
 def writing(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside ``path``; on success fsync it and rename it to ``path``.
 
-    A link is followed; a device or pipe is written to as it is.
-
-    When the block raises, the old file stays as it was and the temporary one is removed.
+    When the block raises, the old file stays as it was and the temporary one is removed. A link
+    is followed; a device or pipe is written to as it is.
 
     :raises Unavailable: when the disk refuses (full, read-only, no permission).
     """
     path = Path(os.path.realpath(path))
     if path.is_dir():
         raise Unavailable(f"cannot write {path}: it is a folder")
-    if path.exists() and not path.is_file():  # a device or a pipe takes bytes, not another name
-        with open(path, "wb") as file:
-            yield file
-        return
     temporary = path.with_name(f".{path.name[:80]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe takes bytes, not another name
+            with open(path, "wb") as file:
+                yield file
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "xb") as file:
             yield file

@@ -2,8 +2,8 @@
 
 scipy and pytrec_eval do the arithmetic; this room fixes the one order for ties, counts every
 judged query, and finds the smallest and largest value that any order of ties could give.
-Definitions follow trec_eval (linear gain, ideal cut at k, MAP over all
-relevant); micro recall as in JapaneseEmbeddingEval's MIRACL Recall@30.
+Definitions follow trec_eval (linear gain, ideal cut at k, MAP over all relevant); micro recall
+is that of JapaneseEmbeddingEval's MIRACL Recall@30.
 """
 
 from __future__ import annotations
@@ -165,8 +165,9 @@ class _Rows:
         grade = np.zeros(len(key), np.int64)
         if judged and len(key):
             wanted, grades = np.array(judged, np.int64).T
-            place = np.minimum(np.searchsorted(key[order], wanted), len(key) - 1)
-            hit = key[order][place] == wanted
+            ascending = key[order]
+            place = np.minimum(np.searchsorted(ascending, wanted), len(key) - 1)
+            hit = ascending[place] == wanted
             grade[order[place[hit]]] = grades[hit]
         return cls(query, run.scores, grade)
 
@@ -185,15 +186,13 @@ class _Rows:
 
     def optimal(self, run: Run, qrels: Qrels) -> _Rows:
         """The order of ties that puts the highest grades first."""
-        unseen = self._beyond(run, qrels)
-        return self._with(unseen)._take_sorted(descending=True)
+        return self._with(self._beyond(run, qrels))._take_sorted(descending=True)
 
     def pessimal(self, run: Run, qrels: Qrels, cut: int) -> _Rows:
         """The order of ties that puts the highest grades last."""
-        extra = [(i, 0) for i in np.flatnonzero(run.beyond).tolist() for _ in range(min(int(run.beyond[i]), cut))]
-        return self._with([(i, g, float(run.scores[run.offsets[i + 1] - 1])) for i, g in extra])._take_sorted(
-            descending=False
-        )
+        cut_off = np.flatnonzero(run.beyond).tolist()
+        extra = [(i, 0, _last(run, i)) for i in cut_off for _ in range(min(int(run.beyond[i]), cut))]
+        return self._with(extra)._take_sorted(descending=False)
 
     def _beyond(self, run: Run, qrels: Qrels) -> list[tuple[int, int, float]]:
         """Relevant documents that could be among those tied with the last: query, grade, score."""
@@ -201,8 +200,7 @@ class _Rows:
         for i in np.flatnonzero(run.beyond).tolist():
             held = {d for d, _ in run.rows(i)}
             missed = [g for d, g in qrels.get(run.queries[i], {}).items() if g > 0 and d not in held]
-            last = float(run.scores[run.offsets[i + 1] - 1])
-            found += [(i, g, last) for g in sorted(missed, reverse=True)[: int(run.beyond[i])]]
+            found += [(i, g, _last(run, i)) for g in sorted(missed, reverse=True)[: int(run.beyond[i])]]
         return found
 
     def _with(self, extra: list[tuple[int, int, float]]) -> _Rows:
@@ -222,12 +220,16 @@ class _Rows:
         return _Rows(self.query[rows], self.score[rows], self.grade[rows])
 
 
+def _last(run: Run, i: int) -> float:
+    return float(run.scores[run.offsets[i + 1] - 1])
+
+
 def _per_query(rows: _Rows, run: Run, qrels: Qrels, measures: Sequence[Measure]) -> dict[str, Float64]:
     """One value a judged query and measure, by pytrec_eval, from the order of ``rows``."""
     import pytrec_eval
 
     # pytrec_eval sees only strictly falling scores, so that no tie rule but ours is at work;
-    # grades stand in for ids, so that documents beyond the run's end need none.
+    # places stand in for ids, so that documents beyond the run's end need none.
     ranked: dict[str, dict[str, float]] = {}
     gained: dict[str, dict[str, int]] = {}
     for q, g in zip(rows.query.tolist(), rows.grade.tolist(), strict=True):

@@ -87,8 +87,8 @@ class Board(BaseModel):
             parse(column.measure)
             if ids.count(column.id) > 1:
                 raise UsageError(f"board {self.id}: column {column.id!r} stands twice")
-        if self.average and (stray := next((i for i in self.average.over if i not in ids), None)):
-            raise UsageError(f"board {self.id}: average {self.average.name!r} runs over {stray!r}, not a column")
+        if self.average and (stray := [i for i in self.average.over if i not in ids]):
+            raise UsageError(f"board {self.id}: average {self.average.name!r} runs over {stray[0]!r}, not a column")
 
 
 @cache

@@ -7,10 +7,8 @@ it as ``.values.parquet``. The JSON is written last: where it stands, the result
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterable
-from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,29 +17,11 @@ import orjson
 
 from jbench.files import safe_name, write, writing
 from jbench.metrics import Measured, parse
-from jbench.source import Source, file_sha256, recording
-from jbench.task import Task
+from jbench.source import file_sha256
+from jbench.task import Loaded, Task
 from jbench.types import Card, Result, Unavailable
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What a task loaded, and the files that it opened for it."""
-
-    data: Any
-    sources: tuple[Source, ...] = ()
-
-
-def load(task: Task) -> Loaded:
-    """Load a task's data, noting what it reads.
-
-    :raises JbenchError: as `Task.data` does.
-    """
-    with recording() as opened, redirect_stdout(sys.stderr):  # stdout is data
-        data = task.data()
-    return Loaded(data, tuple(opened))
 
 
 def key_of(card: Card, task: Task, data_sha256: str) -> str:

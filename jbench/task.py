@@ -6,13 +6,16 @@ A task never sees batch sizes, prompts or devices: those belong to the model whe
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
 from jbench.metrics import Measured, measure_pairs, measure_run, parse
+from jbench.source import Source, recording
 from jbench.types import Collection, Float32, InvalidScores, Model, Pairs, Run, Scorer, Searcher, UsageError, unknown
 
 COUNTS = ("pairs", "queries", "documents", "relevant", "empty")
@@ -49,8 +52,8 @@ class Task:
             raise UsageError(f"task {self.id!r}: name and protocol are letters, digits, '.', '_' and '-'")
         if not isinstance(self.version, int) or self.version < 1:
             raise UsageError(f"{self.id}: version {self.version!r} must be a whole number of 1 or more")
-        if stray := next((what for what in self.expects if what not in COUNTS), None):
-            raise unknown(f"count that {self.id} expects", stray, COUNTS)
+        if stray := [what for what in self.expects if what not in COUNTS]:
+            raise unknown(f"count that {self.id} expects", stray[0], COUNTS)
         for name in self.measures:
             if parse(name).ranked == (self.kind == "sts"):
                 raise UsageError(f"{self.id}: measure {name!r} does not fit the kind {self.kind}")
@@ -84,6 +87,24 @@ class Task:
     def measure(self, prediction: Any, data: Any) -> Measured:
         """Measure a prediction; never needs a model."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a task loaded, and the files that it opened for it."""
+
+    data: Any
+    sources: tuple[Source, ...] = ()
+
+
+def load(task: Task) -> Loaded:
+    """Load a task's data, noting what it reads.
+
+    :raises JbenchError: as `Task.data` does.
+    """
+    with recording() as opened, redirect_stdout(sys.stderr):  # stdout is data
+        data = task.data()
+    return Loaded(data, tuple(opened))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +183,9 @@ class Reranking(Ranked):
         run = model.search(data.queries, data.documents, depth)
         for i, query in enumerate(data.queries.ids):
             listed = set((data.candidates or {})[query])
-            if stray := next((d for d, _ in run.rows(i) if d not in listed), None):
-                raise InvalidScores(f"{model.card.model} ranks {stray!r} for query {query!r}, which is not a candidate")
+            if stray := [d for d, _ in run.rows(i) if d not in listed]:
+                where = f"{stray[0]!r} for query {query!r}"
+                raise InvalidScores(f"{model.card.model} ranks {where}, which is not a candidate")
         return run
 
 
@@ -179,6 +201,6 @@ class QA(Retrieval):
     def data(self) -> Collection:
         """As for every task; each question must have one gold passage."""
         data: Collection = super().data()
-        if several := next((q for q, judged in data.qrels.items() if sum(g > 0 for g in judged.values()) != 1), None):
-            raise UsageError(f"{self.id}: question {several!r} has more than one gold passage")
+        if several := [q for q, judged in data.qrels.items() if sum(g > 0 for g in judged.values()) != 1]:
+            raise UsageError(f"{self.id}: question {several[0]!r} has more than one gold passage")
         return data

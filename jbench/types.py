@@ -180,16 +180,16 @@ class Collection:
                 raise UsageError(f"judgements name query {query!r}, which does not exist")
             if not any(grade > 0 for grade in judged.values()):
                 raise UsageError(f"query {query!r} has no relevant document")
-            if stray := next((d for d in judged if d not in known), None):
-                raise UsageError(f"query {query!r} is judged on document {stray!r}, which does not exist")
-        if missing := next((q for q in self.queries.ids if q not in self.qrels), None):
-            raise UsageError(f"query {missing!r} has no judgement")
+            if stray := [d for d in judged if d not in known]:
+                raise UsageError(f"query {query!r} is judged on document {stray[0]!r}, which does not exist")
+        if missing := [q for q in self.queries.ids if q not in self.qrels]:
+            raise UsageError(f"query {missing[0]!r} has no judgement")
         for query in self.queries.ids if self.candidates is not None else ():
             listed = (self.candidates or {}).get(query, ())
             if not listed:
                 raise UsageError(f"query {query!r} has no candidates")
-            if stray := next((d for d in listed if d not in known), None):
-                raise UsageError(f"query {query!r} has candidate {stray!r}, which does not exist")
+            if stray := [d for d in listed if d not in known]:
+                raise UsageError(f"query {query!r} has candidate {stray[0]!r}, which does not exist")
             _unique(f"candidate of query {query}:", listed)
 
     @property

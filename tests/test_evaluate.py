@@ -17,7 +17,7 @@ import pytest
 from jbench import STS, Card, Collection, Pairs, Retrieval, local, results
 from jbench.evaluate import Failure, evaluate, evaluate_one
 from jbench.models.options import Options
-from jbench.results import Loaded
+from jbench.task import Loaded
 from jbench.types import Unavailable, UsageError
 
 PAIRS = Pairs(["a", "bb", "ccc"], ["a", "b", "ccd"], [1.0, 2.0, 3.0])

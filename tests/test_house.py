@@ -13,7 +13,7 @@ from jbench import open_model
 from jbench.evaluate import evaluate, evaluate_one
 from jbench.models.options import Options
 from jbench.registry import own_tasks
-from jbench.results import load
+from jbench.task import load
 
 PACKAGE = Path(jbench.__file__).parent
 ROOT = PACKAGE.parent
@@ -135,7 +135,6 @@ def test_one_score_takes_eight_hops(task, verb, tmp_path, monkeypatch):
     assert places == sorted(places)
 
 
-# A score by mteb 2.26 calls 101 named functions in 23 files (retrieval) and 80 in 21 (STS).
 @pytest.mark.parametrize(
     ("task", "most_functions", "most_files"),
     [("mini-sts@v1", 50, 11), ("mini-rerank@v1", 70, 11), ("mini-qa@v1", 75, 12)],

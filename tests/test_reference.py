@@ -10,7 +10,7 @@ from jbench.evaluate import evaluate, evaluate_one
 from jbench.metrics import measure_run
 from jbench.models.options import Options
 from jbench.registry import find_tasks
-from jbench.results import load
+from jbench.task import load
 from tests import tiny
 from tests.conftest import ROOT
 

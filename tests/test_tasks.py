@@ -13,7 +13,7 @@ from jbench import QA, STS, Collection, Pairs, Reranking, Retrieval, open_model
 from jbench.evaluate import evaluate_one
 from jbench.models.options import Options
 from jbench.registry import own_tasks
-from jbench.results import load
+from jbench.task import load
 from jbench.types import Unavailable, UsageError
 
 EMBEDDED = [t for t in own_tasks().values() if t.group == "embedded"]

@@ -36,6 +36,7 @@ def test_a_collection_counts_what_it_holds():
         (QUERIES, DOCUMENTS, {"q1": {"d1": 1}}, None, "query 'q2' has no judgement"),
         (QUERIES, DOCUMENTS, {**QRELS, "q1": {"d1": 0}}, None, "query 'q1' has no relevant document"),
         (QUERIES, DOCUMENTS, {**QRELS, "q1": {"d9": 1}}, None, "judged on document 'd9'"),
+        (QUERIES, DOCUMENTS, {**QRELS, "q1": {"d1": 1, "": 1}}, None, "judged on document ''"),
         (QUERIES, DOCUMENTS, QRELS, {"q1": ["d1"]}, "query 'q2' has no candidates"),
         (QUERIES, DOCUMENTS, QRELS, {"q1": ["d1"], "q2": ["d9"]}, "candidate 'd9'"),
         (QUERIES, DOCUMENTS, QRELS, {"q1": ["d1", "d1"], "q2": ["d2"]}, "duplicate candidate of query q1: 'd1'"),

@@ -5,12 +5,12 @@ The card is made from the checkpoint's files alone; weights are loaded when firs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from jbench.encode import TOKENS_PER_BATCH, Encoder, Tokenized
+from jbench.encode import TOKENS_PER_BATCH, Encoder, Tally, Tokenized
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.options import DTYPES, Options, whole_number
 from jbench.models.prompts import namesake, resolve
@@ -52,7 +52,7 @@ class Dense:
         """Texts cut, rates and the device since the last call; nothing before the weights are loaded."""
         if "_encoder" not in self.__dict__:
             return {}
-        tally, self._encoder.tally = self._encoder.tally, type(self._encoder.tally)()
+        tally, self._encoder.tally = self._encoder.tally, Tally()
         counts = {"truncated": tally.truncated, "tokens_lost": tally.tokens_lost}
         return {**counts, "device": str(self._module.device), "rates": tally.rates()}
 
@@ -249,7 +249,7 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
     return Dense(card, checkpoint, options)
 
 
-def _settings(checkpoint: Checkpoint, given: Any) -> dict[str, Any]:
+def _settings(checkpoint: Checkpoint, given: Mapping[str, str]) -> dict[str, Any]:
     asked: dict[str, Any] = {}
     for key, value in given.items():
         if key == "pooling":

@@ -55,8 +55,8 @@ def key_values(flag: str, items: list[str], example: str) -> dict[str, str]:
         for a key that comes twice.
     """
     pairs = [item.partition("=") for item in items]
-    if bad := next((key for key, equals, _ in pairs if not equals), None):
-        raise UsageError(f"{flag} {bad!r}: expected {example}")
+    if bad := [key for key, equals, _ in pairs if not equals]:
+        raise UsageError(f"{flag} {bad[0]!r}: expected {example}")
     found = {key: value for key, _, value in pairs}
     if len(found) < len(pairs):
         raise UsageError(f"{flag} gives one key twice: {', '.join(items)}")

@@ -60,8 +60,8 @@ def resolve(
 
     :raises UsageError: when ``asked`` names no role.
     """
-    if stray := next((role for role in asked if role not in ROLES), None):
-        raise unknown("role", stray, ROLES)
+    if stray := [role for role in asked if role not in ROLES]:
+        raise unknown("role", stray[0], ROLES)
     carried = {role: prompt for role in ROLES if (prompt := _carried(role, own))}
     mine, bases = _family(hub_id), _family(base)
     inherited = mine.given if mine else bases.given if bases and not carried else {}

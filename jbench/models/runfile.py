@@ -50,9 +50,9 @@ class RunFile:
         beyond = np.zeros(len(queries), np.int64)
         for i, j in mine:
             rows = self.run.rows(j)
-            if stray := next((d for d, _ in rows if d not in known), None):
+            if stray := [d for d, _ in rows if d not in known]:
                 raise InvalidScores(
-                    f"{self.card.model} ranks document {stray!r} for query {queries.ids[i]!r}, which the task lacks"
+                    f"{self.card.model} ranks document {stray[0]!r} for query {queries.ids[i]!r}, which the task lacks"
                 )
             beyond[i] = sum(score == rows[k - 1][1] for _, score in rows[k:]) if len(rows) > k else 0
             query += [i] * min(k, len(rows))
@@ -139,6 +139,6 @@ def _flat(tree: Any) -> Rows:
     if not isinstance(tree, _Object) or not all(isinstance(docs, _Object) for _, docs in tree):
         raise ValueError("expected {query: {document: score}}")
     rows = [(q, d, s) for q, docs in tree for d, s in docs]
-    if stray := next((s for _, _, s in rows if isinstance(s, bool) or not isinstance(s, int | float)), None):
-        raise ValueError(f"score {stray!r} is not a number")
+    if stray := [s for _, _, s in rows if isinstance(s, bool) or not isinstance(s, int | float)]:
+        raise ValueError(f"score {stray[0]!r} is not a number")
     return [(q, d, float(s)) for q, d, s in rows]
