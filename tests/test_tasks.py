@@ -203,6 +203,22 @@ def test_mini_texts_follow_no_template():
     assert max(seen.values()) <= 5
 
 
+def test_two_readers_of_mini_agree_as_its_card_says():
+    from scipy.stats import spearmanr
+
+    readings = {row["id"]: (row["first"], row["second"]) for row in read("readings")}
+    grades = [readings[row["id"]] for row in read("sts")]
+    assert [sum(pair) / 2 for pair in grades] == [row["gold"] for row in read("sts")]
+    assert spearmanr(*zip(*grades, strict=True)).statistic == pytest.approx(0.979, abs=0.0005)
+    assert max(abs(first - second) for first, second in grades) < 1.5
+    asked = [*read("questions"), *read("needs")]
+    assert (len(asked), sum(readings[row["id"]][0] == readings[row["id"]][1] for row in asked)) == (192, 190)
+    ranked = read("rerank-queries")
+    assert (len(ranked), sum(readings[row["id"]][0] == readings[row["id"]][1] for row in ranked)) == (60, 60)
+    held = {row["id"]: sorted(row.get("relevant") or [row["passage"]]) for row in [*asked, *ranked]}
+    assert all(held[name] == readings[name][1] for name in held)
+
+
 @pytest.mark.parametrize("model", ["bm25:char-bigram", "bm25:mecab"])
 @pytest.mark.parametrize("task", [t for t in EMBEDDED if t.kind != "sts"], ids=lambda t: t.id)
 def test_mini_leaves_bm25_room_on_both_sides(model, task, tmp_path):
