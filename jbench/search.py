@@ -13,7 +13,7 @@ import numpy as np
 from jbench.types import Float32, Int64, InvalidScores, Run, Track
 
 SCORES_AT_ONCE = 1 << 23
-"""How many scores a window holds: 32 MiB of float32, and some eight times that while it is merged."""
+"""How many scores a window holds: 32 MiB of float32, and about seven times that while it is merged."""
 
 
 def spans(queries: int, documents: int, track: Track) -> Iterator[slice]:
