@@ -119,7 +119,7 @@ def _average(board: Board, cells: Sequence[Cell | None]) -> float | None:
 
 
 def _variant(variant: Mapping[str, Any]) -> str:
-    flat = {k: v for k, v in variant.items() if not isinstance(v, Mapping)}
+    flat = {k: v for k, v in variant.items() if k != "prompts"}
     flat |= {f"{role} prompt": repr(text) for role, text in variant.get("prompts", {}).items()}
     return ", ".join(f"{key}={value}" for key, value in sorted(flat.items()))
 

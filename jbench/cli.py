@@ -74,7 +74,7 @@ def run(
     """Evaluate models; without arguments, the embedded board mini with its own models."""
     from jbench.models.options import Options, key_values
     from jbench.progress import display
-    from jbench.registry import check_columns, find_board, find_tasks
+    from jbench.registry import PUBLISHED, check_columns, find_board, find_tasks
     from jbench.types import EXIT_ORDER, UsageError
 
     if offline:
@@ -87,6 +87,7 @@ def run(
     tasks = find_tasks(ids, task_dir or [])
     if definition:
         check_columns(definition, tasks)
+        tasks = [task for task in tasks if task.group != PUBLISHED]
     if task_dir and not task and not board:
         raise UsageError("--task-dir adds tasks; name those to evaluate with --task")
     names = models or list(definition.models if definition else ())
@@ -166,6 +167,47 @@ def models(results: ResultDirs = None, json: Json = False) -> None:
     measured = {result.model: f"measured, {result.adapter}" for result in _all_results(results)}
     rows += [{"model": m, "what": what, "prompts": {}} for m, what in measured.items() if m not in LEXICAL]
     _print_rows(rows, json, ("model", "what", "prompts"))
+
+
+@app.command()
+def fetch(
+    models: Models = None,
+    board: Annotated[str | None, typer.Option(help="This board's tasks; without MODEL, its models too.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="This task's files; may be given several times.")] = None,
+    task_dir: TaskDirs = None,
+    convert: Annotated[bool, typer.Option("--convert", help="Make safetensors of pytorch_model.bin.")] = False,
+    json: Json = False,
+) -> None:
+    """Bring the files of tasks and models here, for a machine that will have no network."""
+    from dataclasses import asdict
+
+    from jbench.fetch import Failure
+    from jbench.fetch import fetch as fetched
+    from jbench.progress import display
+    from jbench.registry import find_board, find_tasks
+    from jbench.types import EXIT_ORDER, UsageError
+
+    if board and task:
+        raise UsageError("give --board or --task, not both")
+    definition = find_board(board) if board else None
+    ids = [column.task for column in definition.columns] if definition else task or []
+    names = models or list(definition.models if definition else ())
+    if not ids and not names:
+        raise UsageError("name what to fetch: --task ID, --board NAME, or a model such as org/name")
+    outcomes = []
+    with display() as shown:
+        for outcome in fetched(find_tasks(ids, task_dir or []), names, convert, shown.say):
+            if isinstance(outcome, Failure):
+                shown.say(f"{outcome.trace}error: {outcome.what}: {outcome.error}")
+            outcomes.append(outcome)
+    failed = {outcome.exit for outcome in outcomes if isinstance(outcome, Failure)}
+    if json:
+        rows = [{key: value for key, value in asdict(outcome).items() if key != "trace"} for outcome in outcomes]
+    else:
+        rows = [{**asdict(o), "size": o.size} for o in outcomes if not isinstance(o, Failure)]
+    if rows or json:
+        _print_rows(rows, json, ("what", "source", "files", "size", "state"))
+    raise typer.Exit(next((code for code in EXIT_ORDER if code in failed), 0))
 
 
 @app.command()

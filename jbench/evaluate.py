@@ -82,14 +82,20 @@ def evaluate_one(
     model.report()  # what a failed task left behind is not this one's
     start = time.perf_counter()
     prediction = task.predict(model, loaded.data)
+    predicted = time.perf_counter() - start
     report = model.report()
     measured = task.measure(prediction, loaded.data)
+    seconds = time.perf_counter() - start
+    cost = dict(report.get("cost", {}))
+    if queries := loaded.data.counts.get("queries"):
+        cost["ms_per_query"] = round(1000 * max(0.0, predicted - report.get("setup", 0.0)) / queries, 3)
     host = {
-        "seconds": round(time.perf_counter() - start, 3),
+        "seconds": round(seconds, 3),
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "device": report.get("device", "none"),
         "versions": {"jbench": __version__, "python": platform.python_version(), **_versions()},
         "rates": report.get("rates", {}),
+        "cost": cost,
     }
     result = results.make(model.card, task, loaded, measured, report, host)
     results.save(path, result, measured, task.cluster and [task.cluster(item) for item in measured.items])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -28,7 +29,7 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
     path = Path(os.path.realpath(path))
     if path.is_dir():
         raise Unavailable(f"cannot write {path}: it is a folder")
-    temporary = path.with_name(f".{path.name[:80]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = _beside(path)
     try:
         if path.exists() and not path.is_file():  # a device or a pipe takes bytes, not another name
             with open(path, "wb") as file:
@@ -50,6 +51,33 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink()
 
 
+@contextmanager
+def writing_folder(path: Path) -> Iterator[Path]:
+    """Fill a temporary folder beside ``path``; on success fsync its files and rename it to ``path``.
+
+    When the block raises, or a folder of that name exists, the temporary one is removed.
+
+    :raises Unavailable: when the disk refuses (full, read-only, no permission).
+    """
+    path = Path(os.path.realpath(path))
+    temporary = _beside(path)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                with open(file, "rb") as held:
+                    os.fsync(held.fileno())
+        os.rename(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if error.errno is None:  # not the disk's
+            raise
+        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write(path: Path, data: bytes | str) -> None:
     """Write ``data`` (text as UTF-8) to ``path`` in one step; see `writing`."""
     with writing(path) as file:
@@ -67,6 +95,10 @@ def safe_name(name: str) -> str:
     if len(safe) > 200:
         safe = f"{safe[:135]}%{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()}"
     return safe
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name[:80]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
 
 
 def _sync_folder(folder: Path) -> None:

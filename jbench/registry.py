@@ -11,21 +11,68 @@ from functools import cache
 from hashlib import sha256
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jbench.metrics import parse
-from jbench.task import Task
+from jbench.task import KINDS, Task
 from jbench.types import Unavailable, UsageError, unknown
 
 _PACKAGE = Path(__file__).parent
+PUBLISHED = "published only"
+"""The group of tasks that cannot be run."""
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def home(name: str) -> Path:
     """``tasks`` or ``leaderboards``: inside the installed package, beside it in a checkout."""
     inside = _PACKAGE / name
     return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+class Published(BaseModel):
+    """A protocol of which only published numbers exist, a row of ``published.toml`` beside task files.
+
+    ``because`` says why it cannot be run; the first measure is the main one unless ``main`` says another.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[\w.-]+@[\w.-]+$")
+    kind: Literal["sts", "retrieval", "reranking", "qa"]
+    version: int = Field(default=1, ge=1)
+    measures: Annotated[tuple[str, ...], Field(min_length=1)]
+    main: str = ""
+    sources: Annotated[tuple[str, ...], Field(min_length=1)]
+    citation: str = Field(min_length=1)
+    because: str = Field(min_length=1)
+
+    def task(self) -> Task:
+        """A task that boards can show, and that refuses to load."""
+
+        def refuse() -> Any:
+            raise UsageError(f"{self.id} cannot be run, only published numbers exist: {self.because}")
+
+        name, protocol = self.id.split("@")
+        return KINDS[self.kind](
+            name=name,
+            protocol=protocol,
+            version=self.version,
+            load=refuse,
+            license="no data here",
+            measures=self.measures,
+            main=self.main or self.measures[0],
+            group=PUBLISHED,
+            citation=self.citation,
+            sources=self.sources,
+        )
+
+
+class _PublishedFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tasks: tuple[Published, ...]
 
 
 class Column(BaseModel):
@@ -135,7 +182,7 @@ def check_columns(board: Board, tasks: Iterable[Task]) -> None:
 
 
 def find_tasks(ids: Iterable[str], task_dirs: Sequence[Path] = ()) -> list[Task]:
-    """Tasks by id, in order; a bare ``name`` stands for its only protocol.
+    """Tasks by id, in order; a bare ``name`` stands for its only protocol that can be run.
 
     :raises UsageError: for an id that is not known, or a name with several protocols.
     """
@@ -146,7 +193,8 @@ def find_tasks(ids: Iterable[str], task_dirs: Sequence[Path] = ()) -> list[Task]
 def _resolve(task_id: str, known: dict[str, Task]) -> str:
     if task_id in known:
         return task_id
-    protocols = [i for i in known if i.startswith(f"{task_id}@")]
+    named = [task for i, task in known.items() if i.startswith(f"{task_id}@")]
+    protocols = [task.id for task in named if task.group != PUBLISHED] or [task.id for task in named]
     if len(protocols) > 1:
         raise UsageError(f"task {task_id!r} has several protocols: {', '.join(protocols)}")
     if not protocols:
@@ -173,22 +221,28 @@ def find_board(name: str) -> Board:
 
 
 def _read_board(path: Path) -> Board:
+    board = _toml(path, Board, "board")
+    board.check()
+    return board
+
+
+def _toml(path: Path, model: type[_Model], what: str) -> _Model:
     try:
-        board = Board.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise UsageError(f"board {path.name}: {where}: {first['msg']}") from error
+        raise UsageError(f"{what} {path.name}: {where}: {first['msg']}") from error
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"board {path.name}: {error}") from error
-    board.check()
-    return board
+        raise UsageError(f"{what} {path.name}: {error}") from error
 
 
 def _from_folder(folder: Path) -> dict[str, Task]:
     found: dict[str, Task] = {}
     for path in sorted(folder.glob("*.py")):
         _add(found, _listed(_run_file(path), str(path)), str(path))
+    if (path := folder / "published.toml").is_file():
+        _add(found, [row.task() for row in _toml(path, _PublishedFile, "tasks").tasks], str(path))
     return found
 
 

@@ -18,8 +18,8 @@ import orjson
 from jbench.files import safe_name, write, writing
 from jbench.metrics import Measured, parse
 from jbench.source import file_sha256
-from jbench.task import Loaded, Task
-from jbench.types import Card, Result, Unavailable
+from jbench.task import Loaded, Task, deferred
+from jbench.types import Card, Result, Unavailable, text_sha256
 
 SCHEMA = 1
 
@@ -45,8 +45,13 @@ def key_of(card: Card, task: Task, data_sha256: str) -> str:
 def make(
     card: Card, task: Task, loaded: Loaded, measured: Measured, report: dict[str, Any], host: dict[str, Any]
 ) -> Result:
-    """The record of one measurement."""
+    """The record of one measurement.
+
+    ``data.texts`` is the sha256 over texts that were read because the model asked for them.
+    """
     data = loaded.data
+    read = [texts for texts in deferred(data) if texts.used]
+    sources = dict.fromkeys([*loaded.sources, *(source for texts in read for source in texts.sources)])
     counted = {"pairs": 0, "queries": 0, "documents": 0, "relevant": 0, "truncated": 0, "tokens_lost": 0}
     counts = {**counted, **data.counts, "unanswered": measured.unanswered}
     counts |= {name: report[name] for name in ("truncated", "tokens_lost") if name in report}
@@ -65,24 +70,26 @@ def make(
         counts=counts,
         data={
             "sha256": data.sha256,
-            "pinned": bool(loaded.sources) and all(source.sha256 for source in loaded.sources),
-            "sources": [source.name for source in loaded.sources],
+            **({"texts": text_sha256(text for texts in read for text in texts)} if read else {}),
+            "pinned": bool(sources) and all(source.sha256 for source in sources),
+            "sources": [source.name for source in sources],
         },
         prompts=_prompts(card, task),
         settings=dict(card.settings),
         variant=dict(card.variant),
-        unprompted=[role for role in _roles(task) if role in card.unprompted],
+        unprompted=[role for role in _roles(card, task) if role in card.unprompted],
         key=key_of(card, task, data.sha256),
         host=host,
     )
 
 
-def _roles(task: Task) -> tuple[str, ...]:
-    return ("sts",) if task.kind == "sts" else ("query", "document")
+def _roles(card: Card, task: Task) -> tuple[str, ...]:
+    # Late interaction reads the left of a pair as a query, the right as a document.
+    return ("sts",) if task.kind == "sts" and card.adapter != "colbert" else ("query", "document")
 
 
 def _prompts(card: Card, task: Task) -> dict[str, str]:
-    return {role: card.prompts.get(role, "") for role in _roles(task)}
+    return {role: card.prompts.get(role, "") for role in _roles(card, task)}
 
 
 def path_of(root: Path, card: Card, task: Task) -> Path:

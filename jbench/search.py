@@ -16,10 +16,10 @@ SCORES_AT_ONCE = 1 << 23
 """How many scores a window holds: 32 MiB of float32, and about seven times that while it is merged."""
 
 
-def spans(queries: int, documents: int, track: Track) -> Iterator[slice]:
-    """Windows over ``documents`` rows, each of at most 2^23 scores for ``queries`` rows."""
-    width = max(1, SCORES_AT_ONCE // max(queries, 1))
-    advance = track("search", documents)
+def spans(queries: int, documents: int, track: Track, most: int = SCORES_AT_ONCE) -> Iterator[slice]:
+    """Windows over ``documents`` rows, each of at most 2^23 scores for ``queries`` rows, or of ``most`` rows."""
+    width = max(1, min(most, SCORES_AT_ONCE // max(queries, 1)))
+    advance = track("documents", documents)
     for start in range(0, documents, width):
         yield slice(start, start + width)
         advance(min(width, documents - start))

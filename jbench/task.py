@@ -7,16 +7,28 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
 from jbench.metrics import Measured, measure_pairs, measure_run, parse
-from jbench.source import Source, recording
-from jbench.types import Collection, Float32, InvalidScores, Model, Pairs, Run, Scorer, Searcher, UsageError, unknown
+from jbench.source import Deferred, Missing, Source, recording
+from jbench.types import (
+    Collection,
+    Float32,
+    InvalidScores,
+    Model,
+    Pairs,
+    Run,
+    Scorer,
+    Searcher,
+    Unavailable,
+    UsageError,
+    unknown,
+)
 
 COUNTS = ("pairs", "queries", "documents", "relevant", "empty")
 _NAME = re.compile(r"[\w.-]+")
@@ -70,7 +82,8 @@ class Task:
 
         :raises UsageError: when the data is not what the task expects.
         """
-        data = self.load()
+        with self.naming():
+            data = self.load()
         wanted = Pairs if isinstance(self, STS) else Collection
         if not isinstance(data, wanted):
             raise UsageError(f"{self.id}: load() gave {type(data).__name__}, not {wanted.__name__}")
@@ -79,6 +92,14 @@ class Task:
             if counts.get(what) != count:
                 raise UsageError(f"{self.id}: expected {count} {what}, loaded {counts.get(what)}")
         return data
+
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Within it, a file that is not at hand is an error that says how to fetch the task's data."""
+        try:
+            yield
+        except Missing as error:
+            raise Unavailable(f"{error}, or run `jbench fetch --task {self.id}` where there is a network") from error
 
     def predict(self, model: Model, data: Any) -> Any:
         """What the model says: scores of pairs, or a run."""
@@ -97,6 +118,12 @@ class Loaded:
     sources: tuple[Source, ...] = ()
 
 
+def deferred(data: Any) -> list[Deferred]:
+    """The texts of a collection that are read only when a model asks for one."""
+    sides = (data.queries.texts, data.documents.texts) if isinstance(data, Collection) else ()
+    return [texts for texts in sides if isinstance(texts, Deferred)]
+
+
 def load(task: Task) -> Loaded:
     """Load a task's data, noting what it reads.
 
@@ -105,6 +132,19 @@ def load(task: Task) -> Loaded:
     with recording() as opened, redirect_stdout(sys.stderr):  # stdout is data
         data = task.data()
     return Loaded(data, tuple(opened))
+
+
+def fetch(task: Task) -> tuple[Source, ...]:
+    """Load a task's data with all its texts, so that it is at hand from now on; the files that were opened.
+
+    :raises JbenchError: as `Task.data` does.
+    """
+    loaded = load(task)
+    with task.naming(), redirect_stdout(sys.stderr):
+        for texts in deferred(loaded.data):
+            texts.read()
+    read = [file for texts in deferred(loaded.data) for file in texts.sources]
+    return tuple(dict.fromkeys([*loaded.sources, *read]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +174,17 @@ class Ranked(Task):
     measures: tuple[str, ...] = ("ndcg@10", "map@10", "mrr@10", "recall@10", "recall@100")
     main: str = "ndcg@10"
 
+    def predict(self, model: Model, data: Collection) -> Run:
+        """A ranking of documents for each query; `Deferred` texts say afterwards whether it took them."""
+        for texts in deferred(data):
+            texts.used = False
+        with self.naming():
+            return self.rank(model, data)
+
+    def rank(self, model: Model, data: Collection) -> Run:
+        """What `predict` gives; each kind has its own."""
+        raise NotImplementedError
+
     def measure(self, prediction: Run, data: Collection) -> Measured:
         """Measure the run over every judged query."""
         return measure_run(prediction, data.qrels, self.measures)
@@ -145,10 +196,13 @@ class Retrieval(Ranked):
 
     kind: ClassVar[str] = "retrieval"
 
-    def predict(self, model: Model, data: Collection) -> Run:
+    def rank(self, model: Model, data: Collection) -> Run:
         """The best documents of each query, 100 deep or as deep as the measures look."""
         if not isinstance(model, Searcher):
-            raise UsageError(f"{model.card.model} cannot search a whole corpus, so {self.id} does not apply to it")
+            raise UsageError(
+                f"{model.card.model} cannot search a whole corpus, which {self.id} asks for; "
+                f"write rerank(bm25:char-bigram, 100, {model.card.model})"
+            )
         return model.search(data.queries, data.documents, max(100, *(parse(m).k for m in self.measures)))
 
 
@@ -160,7 +214,7 @@ class Reranking(Ranked):
 
     kind: ClassVar[str] = "reranking"
 
-    def predict(self, model: Model, data: Collection) -> Run:
+    def rank(self, model: Model, data: Collection) -> Run:
         """Every candidate scored; a run file, which has only its order, is checked instead."""
         if data.candidates is None:
             raise UsageError(f"{self.id}: load() gave no candidates to rerank")
@@ -180,6 +234,9 @@ class Reranking(Ranked):
     def _listed(self, model: Model, data: Collection, depth: int) -> Run:
         if not isinstance(model, Searcher):
             raise UsageError(f"{model.card.model} ranks nothing, so {self.id} does not apply to it")
+        if model.card.adapter == "rerank":
+            second = model.card.settings["second"]["model"]
+            raise UsageError(f"{self.id} gives the candidates; of {model.card.model}, score {second} alone")
         run = model.search(data.queries, data.documents, depth)
         for i, query in enumerate(data.queries.ids):
             listed = set((data.candidates or {})[query])
@@ -204,3 +261,6 @@ class QA(Retrieval):
         if several := [q for q, judged in data.qrels.items() if sum(g > 0 for g in judged.values()) != 1]:
             raise UsageError(f"{self.id}: question {several[0]!r} has more than one gold passage")
         return data
+
+
+KINDS: Mapping[str, type[Task]] = {kind.kind: kind for kind in (STS, Retrieval, Reranking, QA)}

@@ -74,7 +74,10 @@ class Absent(Sequence[str]):
     """Texts that are known to exist but are not at hand.
 
     A run file can be measured without them; reading one raises `Unavailable` with ``reason``.
+    ``origin`` says which texts they are, down to a commit, where something else may read them.
     """
+
+    origin = ""
 
     def __init__(self, count: int, reason: str) -> None:
         self._length, self.reason = count, reason
@@ -88,7 +91,7 @@ class Absent(Sequence[str]):
 
 @dataclass(frozen=True)
 class Texts:
-    """``ids`` and ``texts``, aligned, n each; ``texts`` may live on disk (an Arrow column)."""
+    """``ids`` and ``texts``, aligned, n each; both may live on disk (Arrow columns)."""
 
     ids: Sequence[str]
     texts: Sequence[str]
@@ -169,30 +172,28 @@ class Collection:
         for what, texts in (("query", self.queries), ("document", self.documents)):
             _only_strings(f"{what} id", texts.ids)
             _only_strings(f"{what} text", texts.texts)
-        known_queries = _unique("query", self.queries.ids)
-        known = _unique("document", self.documents.ids)
+        _unique("query", self.queries.ids)
+        _unique("document", self.documents.ids)
+        _check_grades(self.qrels)
+        named = {d for docs in (*self.qrels.values(), *(self.candidates or {}).values()) for d in docs}
+        stray = named.difference(self.documents.ids)
+        known = set(self.queries.ids)
         for query, judged in self.qrels.items():
-            if not isinstance(judged, Mapping):
-                raise UsageError(f"judgements of query {query!r} must be {{document: grade}}, not {judged!r:.40}")
-            if wrong := [g for g in judged.values() if not isinstance(g, Integral) or isinstance(g, bool)]:
-                raise UsageError(f"query {query!r} has grade {wrong[0]!r}; grades are whole numbers")
-            if query not in known_queries:
+            if query not in known:
                 raise UsageError(f"judgements name query {query!r}, which does not exist")
-            if not any(grade > 0 for grade in judged.values()):
-                raise UsageError(f"query {query!r} has no relevant document")
-            if stray := [d for d in judged if d not in known]:
-                raise UsageError(f"query {query!r} is judged on document {stray[0]!r}, which does not exist")
+            if found := [d for d in judged if d in stray]:
+                raise UsageError(f"query {query!r} is judged on document {found[0]!r}, which does not exist")
         if missing := [q for q in self.queries.ids if q not in self.qrels]:
             raise UsageError(f"query {missing[0]!r} has no judgement")
         for query in self.queries.ids if self.candidates is not None else ():
             listed = (self.candidates or {}).get(query, ())
             if not listed:
                 raise UsageError(f"query {query!r} has no candidates")
-            if stray := [d for d in listed if d not in known]:
-                raise UsageError(f"query {query!r} has candidate {stray[0]!r}, which does not exist")
+            if found := [d for d in listed if d in stray]:
+                raise UsageError(f"query {query!r} has candidate {found[0]!r}, which does not exist")
             _unique(f"candidate of query {query}:", listed)
 
-    @property
+    @cached_property
     def counts(self) -> dict[str, int]:
         """How many queries, documents and relevant judgements, and how many texts are empty."""
         return {
@@ -204,10 +205,14 @@ class Collection:
 
     @cached_property
     def sha256(self) -> str:
-        """The sha256 (64 hex digits) over ids, texts, judgements and candidates, in order."""
+        """The sha256 (64 hex digits) over ids, texts, judgements and candidates, in order.
+
+        Texts that are not at hand count by their ``origin``, so that it never depends on whether
+        somebody has read them.
+        """
         parts: list[Iterable[str]] = []
         for texts in (self.queries, self.documents):
-            parts += [texts.ids, () if isinstance(texts.texts, Absent) else texts.texts]
+            parts += [texts.ids, _named(texts.texts.origin) if isinstance(texts.texts, Absent) else texts.texts]
         parts += [[q, *(f"{d}\t{int(g)}" for d, g in sorted(j.items()))] for q, j in sorted(self.qrels.items())]
         parts += [[q, *docs] for q, docs in (self.candidates or {}).items()]
         return _digest(parts)
@@ -219,15 +224,36 @@ def _only_strings(what: str, values: Sequence[str]) -> None:
         raise UsageError(f"{what} {str(bad[0])[:40]!r} is a {type(bad[0]).__name__}, not a string")
 
 
-def _unique(what: str, ids: Sequence[str]) -> set[str]:
-    seen = set(ids)
-    if len(seen) != len(ids):
-        raise UsageError(f"duplicate {what} {Counter(ids).most_common(1)[0][0]!r}")
-    return seen
+def _check_grades(qrels: Qrels) -> None:
+    for query, judged in qrels.items():
+        if not isinstance(judged, Mapping):
+            raise UsageError(f"judgements of query {query!r} must be {{document: grade}}, not {judged!r:.40}")
+        if wrong := [g for g in judged.values() if not isinstance(g, Integral) or isinstance(g, bool)]:
+            raise UsageError(f"query {query!r} has grade {wrong[0]!r}; grades are whole numbers")
+        if not any(grade > 0 for grade in judged.values()):
+            raise UsageError(f"query {query!r} has no relevant document")
+
+
+def _unique(what: str, ids: Sequence[str]) -> None:
+    # Eight bytes an id, so that seven million of them need no set of strings.
+    hashes = np.sort(np.fromiter(map(hash, ids), np.int64, len(ids)))
+    shared = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+    counted = Counter(name for name in ids if hash(name) in shared) if shared else Counter[str]()
+    if twice := [name for name, count in counted.items() if count > 1]:
+        raise UsageError(f"duplicate {what} {twice[0]!r}")
 
 
 def _empty(texts: Sequence[str]) -> int:
     return 0 if isinstance(texts, Absent) else sum(not text.strip() for text in texts)
+
+
+def _named(origin: str) -> tuple[str, ...]:
+    return (origin,) if origin else ()
+
+
+def text_sha256(texts: Iterable[str]) -> str:
+    """The sha256 (64 hex digits) over texts, in order."""
+    return _digest([texts])
 
 
 def _digest(parts: Iterable[Iterable[str]]) -> str:
@@ -292,6 +318,23 @@ class Run:
         query = np.repeat(np.arange(len(queries)), [len(run[q]) for q in queries]).astype(np.int64)
         document = np.array([at[d] for docs in run.values() for d in docs], np.int64)
         return cls.ranked(queries, documents, query, document, [s for docs in run.values() for s in docs.values()])
+
+    def top(self, k: int) -> Run:
+        """The first k documents of each query; those that tie with the k-th are counted in ``beyond``."""
+        start = np.repeat(self.offsets[:-1], np.diff(self.offsets))
+        place = np.arange(len(self.index)) - start
+        kept = place < k
+        last = np.zeros(len(self.queries), np.float32)
+        query = np.repeat(np.arange(len(self.queries)), np.diff(self.offsets))
+        ends = place == k - 1
+        last[query[ends]] = self.scores[ends]
+        tied = np.bincount(query[~kept & (self.scores == last[query])], minlength=len(self.queries))
+        longer = np.diff(self.offsets) > k
+        # What ties beyond the whole run's end ties with the k-th only if the end does.
+        same = longer & (tied == np.diff(self.offsets) - k)
+        beyond = np.where(longer, tied + np.where(same, self.beyond, 0), self.beyond)
+        offsets = np.concatenate([[0], np.cumsum(np.minimum(np.diff(self.offsets), k))]).astype(np.int64)
+        return Run(self.queries, self.documents, offsets, self.index[kept], self.scores[kept], beyond)
 
     def to_dict(self) -> dict[str, dict[str, float]]:
         """As ``{query: {document: score}}``, best first; queries without documents are left out."""

@@ -1,11 +1,11 @@
-"""JQaRA: rank 100 Wikipedia passages for each of 1,667 quiz questions.
+"""JQaRA: rank 100 Wikipedia passages, "title text", for each of 1,667 quiz questions.
 
 Judgements come from the public repository; so does the list of candidates, which every run file
-there repeats and the random one therefore serves. Texts live on the hub: run files can be
-measured without them.
+there repeats and the random one therefore serves. Texts come from the hub when a model reads them:
+a run file is measured without.
 """
 
-from jbench import Absent, Collection, Reranking, Texts, github
+from jbench import Collection, Deferred, Reranking, Texts, github, hub
 
 REPO, COMMIT = "hotchpotch/JQaRA", "e2fa20e42e940473d976407494f9d572bbdbf99a"
 RESULTS = "evaluator/data/eval_results"
@@ -21,17 +21,24 @@ LISTS = github(
     f"{RESULTS}/runs/random.lz4",
     sha256="f2317205e60b5c66e7af556fbe816def9e9b60346c2a62d05664f0756ed3db93",
 )
-NO_TEXT = "jqara@test: the texts of hotchpotch/JQaRA are not read by this version; measure a run file with run:PATH"
+TEXTS = hub(REPO, "6172542a3159fd43ade568d9d7267d1b3d364cc9", "data/test-00000-of-00001.parquet")
+
+
+def questions() -> dict[str, str]:
+    return {r["q_id"]: r["question"] for r in TEXTS.parquet("q_id", "question")}
+
+
+def passages() -> dict[str, str]:
+    rows = TEXTS.parquet("passage_row_id", "title", "text")
+    return {str(r["passage_row_id"]): f"{r['title']} {r['text']}" for r in rows}
 
 
 def load() -> Collection:
-    qrels: dict[str, dict[str, int]] = {}
-    for query, _, document, grade in QRELS.fields():
-        qrels.setdefault(query, {})[document] = int(grade)
+    qrels = QRELS.qrels()
     candidates = {query: sorted(documents) for query, documents in LISTS.run().items()}
     ids = sorted({d for documents in candidates.values() for d in documents})
-    queries = Texts(list(qrels), Absent(len(qrels), NO_TEXT))
-    return Collection(queries, Texts(ids, Absent(len(ids), NO_TEXT)), qrels, candidates)
+    queries = Texts(list(qrels), Deferred(list(qrels), TEXTS, questions))
+    return Collection(queries, Texts(ids, Deferred(ids, TEXTS, passages)), qrels, candidates)
 
 
 TASKS = [
@@ -39,7 +46,7 @@ TASKS = [
         name="jqara",
         protocol="test",
         version=1,
-        group="real, for run files",
+        group="hub; run files need no texts",
         load=load,
         measures=("ndcg@10", "mrr@10", "ndcg@100", "mrr@100"),
         license="see the data set's card; run files MIT",

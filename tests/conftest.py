@@ -65,6 +65,31 @@ def dense_unigram(bare_unigram: Path) -> Path:
     )
 
 
+@pytest.fixture(scope="session")
+def colbert_native(bare_bert: Path) -> Path:
+    return tiny.colbert(bare_bert.parent / "colbert-native", bare_bert)
+
+
+@pytest.fixture(scope="session")
+def colbert_pylate(colbert_native: Path) -> Path:
+    return tiny.pylate(colbert_native.parent / "colbert-pylate", colbert_native)
+
+
+@pytest.fixture(scope="session")
+def colbert_stanford(colbert_native: Path) -> Path:
+    return tiny.stanford(colbert_native.parent / "colbert-stanford", colbert_native)
+
+
+@pytest.fixture(scope="session")
+def cross_bert(bare_bert: Path) -> Path:
+    return tiny.cross_encoder(bare_bert.parent / "cross-bert", bare_bert)
+
+
+@pytest.fixture(scope="session")
+def sparse_bert(bare_bert: Path) -> Path:
+    return tiny.splade(bare_bert.parent / "sparse-bert", tiny.words(bare_bert.parent / "sparse-words"))
+
+
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Opening a socket fails the test."""

@@ -17,9 +17,10 @@ def letters(max_length=4):
     """An encoder whose tokens are letters and whose vector is (length, first letter)."""
     seen = []
 
-    def tokenize(texts):
-        cut = [t[:max_length] for t in texts]
-        lost = [max(0, len(t) - max_length) for t in texts]
+    def tokenize(texts, prompt):
+        said = [prompt + t for t in texts]
+        cut = [t[:max_length] for t in said]
+        lost = [max(0, len(t) - max_length) for t in said]
         return Tokenized(cut, [len(t) for t in cut], lost)
 
     def forward(batch, prompt):
@@ -33,7 +34,7 @@ def test_a_text_is_encoded_once_and_returned_in_its_place():
     encoder, seen = letters()
     vectors = encoder(["bb", "a", "bb"], "")
     encoder(["a", "ccc"], "")
-    assert vectors.tolist() == [[2, 98], [1, 97], [2, 98]]
+    assert [v.tolist() for v in vectors] == [[2, 98], [1, 97], [2, 98]]
     assert sum(map(len, seen)) == 3
 
 
@@ -101,3 +102,35 @@ def test_a_model_without_a_transformer_is_encoded_by_the_library(bare_unigram, t
     theirs = SentenceTransformer(str(tmp_path / "static"), device="cpu").encode(list(CORPUS))
     assert np.abs(model._encode(CORPUS, "sts") - theirs).max() < 1e-6
     assert (model.card.settings["pooling"], model.card.settings["max_length"]) == (None, None)
+
+
+def test_what_is_remembered_is_bounded():
+    encoder, seen = letters()
+    encoder.remembered = 8  # one vector of two float32
+    encoder(["aaa", "b"])
+    again = encoder(["b", "aaa"])
+    assert [v.tolist() for v in again] == [[1, 98], [3, 97]]
+    assert sum(map(len, seen)) == 3
+
+
+def test_items_are_tokenized_a_part_at_a_time(monkeypatch):
+    from jbench import encode
+
+    monkeypatch.setattr(encode, "_AT_ONCE", 2)
+    encoder, _ = letters()
+    asked = []
+    whole = encoder.tokenize
+    encoder.tokenize = lambda texts, way: asked.append(list(texts)) or whole(texts, way)
+    assert [v[0] for v in encoder(["a", "bbb", "cc", "dddd", "e"])] == [1, 3, 2, 4, 1]
+    assert asked == [["dddd", "bbb"], ["cc", "a"], ["e"]]
+
+
+def test_a_tally_taken_begins_anew():
+    encoder, _ = letters()
+    encoder(["a", "bb"])
+    with encoder.tally.preparing():
+        encoder.tally.hold(encoder(["ccc"]))
+    taken = encoder.tally.take()
+    assert (taken.items, taken.tokens, taken.documents, taken.stored) == (3, 6, 1, 2)
+    assert taken.setup > 0
+    assert encoder.tally == type(taken)()

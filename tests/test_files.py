@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jbench.files import safe_name, write, writing
+from jbench.files import safe_name, write, writing, writing_folder
 from jbench.types import Unavailable
 
 
@@ -98,3 +98,21 @@ def test_a_link_is_followed_and_a_device_stays_a_device(tmp_path):
 def test_a_folder_is_not_written_to(tmp_path):
     with pytest.raises(Unavailable, match="it is a folder"):
         write(tmp_path, "x")
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with writing_folder(tmp_path / "new" / "made") as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "x").write_text("a")
+        assert not (tmp_path / "new" / "made").exists()
+    assert (tmp_path / "new" / "made" / "deep" / "x").read_text() == "a"
+    with pytest.raises(ZeroDivisionError), writing_folder(tmp_path / "new" / "other") as folder:
+        (folder / "x").write_text("half")
+        raise ZeroDivisionError
+    with (
+        pytest.raises(Unavailable, match=r"^cannot write .*made: "),
+        writing_folder(tmp_path / "new" / "made") as folder,
+    ):
+        (folder / "y").write_text("b")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["made"]
+    assert not (tmp_path / "new" / "made" / "y").exists()

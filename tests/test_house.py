@@ -1,6 +1,7 @@
 """The shape of the house: imports point one way, one score is a short way, code from data never runs."""
 
 import ast
+import inspect
 import re
 import sys
 import tomllib
@@ -20,13 +21,15 @@ ROOT = PACKAGE.parent
 LINE = [
     {"types"},
     {"files"},
+    {"lock"},
     {"metrics", "source"},
+    {"arrow"},
     {"encode", "search"},
     {"models"},
     {"task"},
     {"registry"},
     {"results"},
-    {"evaluate"},
+    {"evaluate", "fetch"},
     {"board"},
     {"render"},
 ]
@@ -99,6 +102,9 @@ def test_heavy_libraries_are_imported_when_used(path):
 @pytest.mark.parametrize("path", INSTALLED, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_nothing_reads_pickles_or_decides_ties_by_an_unstable_sort(path):
     text = path.read_text("utf-8")
+    if path == PACKAGE / "models" / "convert.py":  # in a process of its own, and as weights alone
+        text, loads = re.subn(r"torch\.load\([^()\n]*\bweights_only=True\)", "", text)
+        assert loads == 1
     assert not re.search(r"\bpickle\b|torch\.load\b|allow_pickle|joblib|yaml\.load\b|\.topk\(", text)
     assert not re.search(r"np\.argsort\((?![^\n]*stable)", text)
 
@@ -109,7 +115,13 @@ def traced(monkeypatch, work):
 
     def note(frame, event, argument):
         code = frame.f_code
-        if event == "call" and code.co_filename.startswith(str(PACKAGE)) and not code.co_name.startswith("<"):
+        # A class body that runs when its module is imported is no call.
+        if (
+            event == "call"
+            and code.co_flags & inspect.CO_OPTIMIZED
+            and code.co_filename.startswith(str(PACKAGE))
+            and not code.co_name.startswith("<")
+        ):
             called.append((Path(code.co_filename).relative_to(PACKAGE).as_posix(), code.co_qualname))
 
     sys.setprofile(note)
@@ -137,7 +149,7 @@ def test_one_score_takes_eight_hops(task, verb, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("task", "most_functions", "most_files"),
-    [("mini-sts@v1", 50, 11), ("mini-rerank@v1", 70, 11), ("mini-qa@v1", 75, 12)],
+    [("mini-sts@v1", 60, 13), ("mini-rerank@v1", 84, 13), ("mini-qa@v1", 90, 14)],
 )
 def test_from_task_to_saved_result_is_a_short_way(task, most_functions, most_files, tmp_path, monkeypatch):
     tasks = [own_tasks()[task]]

@@ -8,6 +8,7 @@ import pytest
 
 from jbench import Pairs, Texts, open_model
 from jbench.models import prompts
+from jbench.models.checkpoint import locate
 from jbench.models.options import Options
 from jbench.types import ROLES, InvalidScores, Scorer, Searcher, Unavailable, UsageError
 from tests import tiny
@@ -18,13 +19,14 @@ DOCUMENTS = Texts(
     ["d1", "d2", "d3", "d4"],
     ["味噌は半年ほど寝かせて造る。", "傘を差して駅まで歩いた。", "図書館の返却ポスト。", "コーヒー coffee を飲んだ。"],
 )
-ADAPTERS = ["bm25:char-bigram", "bm25:mecab", "ngram", "dense_bert", "dense_unigram"]
+BUILT = ["dense_bert", "dense_unigram", "colbert_native", "colbert_pylate", "colbert_stanford", "sparse_bert"]
+ADAPTERS = ["bm25:char-bigram", "bm25:mecab", "ngram", *BUILT]
 
 
 @pytest.fixture(params=ADAPTERS)
 def model(request):
     name = request.param
-    return open_model(str(request.getfixturevalue(name)) if name.startswith("dense_") else name)
+    return open_model(str(request.getfixturevalue(name)) if name in BUILT else name)
 
 
 def test_score_gives_one_float32_a_pair(model):
@@ -102,7 +104,12 @@ def test_lexical_models_fold_width_and_case():
         ("bm25:char-bigrm", UsageError, "did you mean bm25:char-bigram"),
         ("ngrm", UsageError, "did you mean ngram"),
         ("elastic:x", UsageError, "unknown model 'elastic:x'"),
-        ("rerank(bm25:mecab, 100, ./ce)", UsageError, "combining models is not in this version"),
+        ("rerank(bm25:mecab, 100)", UsageError, "expected rerank(FIRST, DEPTH, SECOND), such as"),
+        ("rerank(bm25:mecab, ten, ./ce)", UsageError, "expected rerank(FIRST, DEPTH, SECOND), such as"),
+        ("rrf(bm25:mecab)", UsageError, "expected rrf(A, B, ...), such as"),
+        ("rrf(bm25:mecab, ngram", UsageError, "expected rrf(A, B, ...), such as"),
+        ("rrf(bm25:mecab, ngram) x", UsageError, "expected rrf(A, B, ...), such as"),
+        ("rerank(bm25:mecab, 100, ./ce)", Unavailable, "checkpoint folder ./ce does not exist"),
         ("./nowhere", Unavailable, "checkpoint folder ./nowhere does not exist"),
         ("run:nowhere.trec", Unavailable, "run file nowhere.trec does not exist"),
         ("org/name", Unavailable, "org/name is not"),
@@ -170,7 +177,7 @@ def test_a_pooling_asked_for_leaves_the_other_modules_in_place(bare_bert, tmp_pa
 
 
 def test_the_card_reads_from_files_what_the_library_decides(dense_bert):
-    card, module = open_model(str(dense_bert)).card, open_model(str(dense_bert))._module
+    card, module = open_model(str(dense_bert)).card, open_model(str(dense_bert)).weights.module
     assert card.settings["max_length"] == module.max_seq_length == 512
     assert card.settings["pooling"] == module[1].pooling_mode == "mean"
     assert card.settings["similarity"] == module.similarity_fn_name == "cosine"
@@ -233,7 +240,9 @@ def test_pickled_weights_of_a_single_module_are_refused_too(dense_bert, tmp_path
     (folder / "2_Dense").mkdir()
     (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"")
     modules = json.loads((folder / "modules.json").read_text())
-    (folder / "modules.json").write_text(json.dumps([*modules, {"type": "x.Dense", "path": "2_Dense"}]))
+    (folder / "modules.json").write_text(
+        json.dumps([*modules, {"type": "sentence_transformers.models.Dense", "path": "2_Dense"}])
+    )
     with pytest.raises(Unavailable, match=r"half/2_Dense has no safetensors"):
         open_model(str(folder)).score([("a", "b")], ("sts", "sts"))
 
@@ -245,8 +254,10 @@ def test_code_in_a_checkpoint_is_not_run(dense_bert, tmp_path):
     modules[1]["type"] = "evil.Pooling"
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "evil.py").write_text(f"open({str(sentinel)!r}, 'w')\nclass Pooling: pass\n")
-    with pytest.raises(Unavailable, match="evil: sentence-transformers cannot load it"):
-        open_model(str(folder)).score([("a", "b")], ("sts", "sts"))
+    with pytest.raises(
+        UsageError, match=r"evil runs code of its own, evil.Pooling \(modules.json\); add --trust-remote"
+    ):
+        open_model(str(folder))
     assert not sentinel.exists()
 
 
@@ -265,13 +276,10 @@ def test_code_in_a_checkpoint_is_not_run(dense_bert, tmp_path):
         ({"config.json": {}, "modules.json": [{"type": "pylate.models.Dense.Dense", "path": ""}]}, "colbert"),
     ],
 )
-def test_other_kinds_are_recognised_and_said(files, kind, tmp_path):
+def test_other_kinds_are_recognised(files, kind, tmp_path):
     for name, content in files.items():
         (tmp_path / name).write_text(json.dumps(content))
-    said = []
-    with pytest.raises(UsageError, match=f"is a {kind} checkpoint"):
-        open_model(str(tmp_path), Options(say=said.append))
-    assert f": {kind} (" in said[0]
+    assert locate(str(tmp_path), None).kind[0] == kind
 
 
 def test_a_folder_that_says_nothing_is_an_error(tmp_path):

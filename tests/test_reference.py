@@ -157,3 +157,16 @@ def test_a_random_bert_scores_as_mteb_says(task, mirror, random_bert, tmp_path):
     (scores,) = theirs.task_results[0].scores["test"]
     print(task, mine.scores[mine.main], scores["main_score"])
     assert mine.scores[mine.main] == pytest.approx(scores["main_score"], abs=1e-4)
+
+
+def test_rerank_over_every_paragraph_equals_scoring_every_pair(mirror, bare_unigram, tmp_path):
+    folder = tiny.cross_encoder(tmp_path / "ce", bare_unigram)
+    data = find_tasks(["jsquad@valid1145"])[0].data()
+    queries = Texts(data.queries.ids[:2], data.queries.texts[:2])
+    options = Options(settings={"max_length": "32"})
+    run = open_model(f"rerank(bm25:char-bigram, 1145, {folder})", options).search(queries, data.documents, 1145)
+    pairs = [(query, text) for query in queries.texts for text in data.documents.texts]
+    scores = open_model(str(folder), options).score(pairs, ("query", "document")).reshape(2, 1145)
+    for i, row in enumerate(scores):
+        assert dict(run.rows(i)) == dict(zip(data.documents.ids, row.tolist(), strict=True))
+        assert [s for _, s in run.rows(i)] == sorted(row.tolist(), reverse=True)

@@ -1,12 +1,19 @@
 """Data is pinned, looked for offline first, and checked whichever way it came."""
 
+import gzip
 import hashlib
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from jbench import github, hub, local, source
+from jbench import Pairs, github, hub, local, source
+from jbench.evaluate import evaluate
+from jbench.source import Missing, cache_root
+from jbench.task import STS
 from jbench.types import Unavailable
 
 TEXT = '{"a": 1}\n\n{"a": 2}\n'
@@ -175,3 +182,225 @@ def test_what_is_opened_is_recorded_once(tmp_path):
         file.path()
     file.path()
     assert opened == [file]
+
+
+LOOSE = hub("org/set", "main", "x.jsonl")
+A, B = "a" * 40, "b" * 40
+
+
+def locked():
+    return json.loads((cache_root() / "jbench.lock").read_text())
+
+
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+    """The hub client's own cache, offline: ``publish`` puts a commit there and moves main to it."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("JBENCH_OFFLINE", "1")
+    home = tmp_path / "hub" / "datasets--org--set"
+
+    def publish(commit, text, path="x.jsonl"):
+        place = home / "snapshots" / commit / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+        (home / "refs").mkdir(exist_ok=True)
+        (home / "refs" / "main").write_text(commit)
+        return place
+
+    return publish
+
+
+def test_a_branch_is_resolved_once_and_kept(hub_cache, no_network):
+    hub_cache(A, TEXT)
+    with source.recording() as opened:
+        assert LOOSE.text() == TEXT
+    assert [file.name for file in opened] == [f"hub:org/set@{A[:7]}/x.jsonl"]
+    assert locked() == {"hub:org/set@main/x.jsonl": {"revision": A, "sha256": SHA}}
+    hub_cache(B, "{}")
+    assert LOOSE.text() == TEXT
+
+
+def test_a_file_in_a_folder_is_resolved_too(hub_cache, no_network):
+    hub_cache(A, TEXT, "data/deep/x.jsonl")
+    assert hub("org/set", "main", "data/deep/x.jsonl").open().revision == A
+
+
+def test_a_result_names_the_commit_and_says_that_nobody_pinned_it(hub_cache, tmp_path):
+    hub_cache(A, TEXT)
+
+    def load():
+        rows = LOOSE.jsonl()
+        return Pairs(["雨", "傘", "駅"], ["雨が降る", "犬", "駅前"], [row["a"] for row in rows] + [0.5])
+
+    task = STS(name="x", protocol="y", version=1, license="CC0-1.0", load=load)
+    (result,) = evaluate(["ngram"], [task], tmp_path)
+    assert result.data["pinned"] is False
+    assert result.data["sources"] == [f"hub:org/set@{A[:7]}/x.jsonl"]
+
+
+@pytest.fixture
+def loose_mirror(tmp_path, monkeypatch, no_network):
+    """What a mirror holds of ``LOOSE``; ``put`` writes it."""
+    monkeypatch.setenv("JBENCH_MIRROR", str(tmp_path))
+
+    def put(text, revision="main"):
+        path = tmp_path / "hub" / "org" / "set" / revision / "x.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return put
+
+
+def test_what_nobody_pinned_is_held_to_what_it_was_first(loose_mirror):
+    path = loose_mirror(TEXT)
+    assert LOOSE.jsonl() == [{"a": 1}, {"a": 2}]
+    assert locked() == {LOOSE.name: {"revision": "main", "sha256": SHA}}
+    path.write_text("{}")
+    with pytest.raises(
+        Unavailable, match=rf"{path} has sha256 .* but was {SHA[:12]}… when first opened; .*jbench\.lock"
+    ):
+        LOOSE.jsonl()
+    (cache_root() / "jbench.lock").unlink()
+    assert LOOSE.jsonl() == [{}]
+
+
+def test_a_commit_without_a_checksum_is_held_too(loose_mirror):
+    loose = hub("org/set", A, "x.jsonl")
+    path = loose_mirror(TEXT, A)
+    loose.path()
+    path.write_text("{}")
+    with pytest.raises(Unavailable, match="when first opened"):
+        loose.path()
+
+
+def test_a_lock_made_from_a_mirror_learns_the_commit_later(loose_mirror, hub_cache, monkeypatch):
+    loose_mirror(TEXT)
+    LOOSE.path()
+    monkeypatch.delenv("JBENCH_MIRROR")
+    hub_cache(B, "{}")
+    with pytest.raises(Unavailable, match="when first opened"):
+        LOOSE.path()
+    hub_cache(A, TEXT)
+    LOOSE.path()
+    assert locked()[LOOSE.name] == {"revision": A, "sha256": SHA}
+
+
+def test_a_mirror_of_the_branch_serves_a_locked_commit_with_the_same_bytes(loose_mirror, hub_cache):
+    hub_cache(A, TEXT)
+    LOOSE.path()
+    loose_mirror(TEXT)
+    with source.recording() as opened:
+        assert LOOSE.open().revision == A
+    assert "/main/" in str(LOOSE.path())
+    assert opened[0].revision == A
+    assert opened[0].path() == LOOSE.path()
+    assert locked().keys() == {LOOSE.name}
+
+
+def test_a_checksum_on_a_branch_pins_the_bytes_and_the_lock_the_commit(hub_cache):
+    hub_cache(A, TEXT)
+    pinned = hub("org/set", "main", "x.jsonl", SHA)
+    assert pinned.open().revision == A
+    assert locked()[pinned.name]["revision"] == A
+
+
+def test_what_is_pinned_or_ones_own_needs_no_lock(tmp_path, monkeypatch, no_network):
+    put(tmp_path)
+    monkeypatch.setenv("JBENCH_MIRROR", str(tmp_path))
+    FILE.path()
+    (tmp_path / "x").write_text("a")
+    local(tmp_path / "x").path()
+    assert not (cache_root() / "jbench.lock").exists()
+
+
+@pytest.mark.parametrize("torn", ["", "[]", '{"x": {}}', '{"x": "y"}'])
+def test_a_torn_lock_is_one_line(torn, loose_mirror):
+    loose_mirror(TEXT)
+    (cache_root() / "jbench.lock").write_text(torn)
+    with pytest.raises(Unavailable, match=r"jbench\.lock is not a lock file of jbench's; remove it"):
+        LOOSE.path()
+
+
+def test_two_at_once_lock_both(loose_mirror, tmp_path):
+    loose_mirror(TEXT)
+    names = [f"{i}.jsonl" for i in range(8)]
+    for name in names:
+        (tmp_path / "hub" / "org" / "set" / "main" / name).write_text(name)
+    threads = [threading.Thread(target=hub("org/set", "main", name).path) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(locked()) == [f"hub:org/set@main/{name}" for name in names]
+
+
+def test_a_home_that_keeps_no_lock_is_one_line(loose_mirror, tmp_path, monkeypatch):
+    loose_mirror(TEXT)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("JBENCH_HOME", str(tmp_path / "file"))
+    with pytest.raises(Unavailable, match=r"cannot write .*jbench\.lock"):
+        LOOSE.path()
+
+
+def test_a_large_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
+    hashed = []
+    plain = source.file_sha256
+    monkeypatch.setattr(source, "_LARGE", 8)
+    monkeypatch.setattr(source, "file_sha256", lambda path: hashed.append(path) or plain(path))
+    large, small = tmp_path / "large", tmp_path / "small"
+    large.write_text(TEXT)
+    small.write_text("a")
+    for _ in range(3):
+        local(large, SHA).path()
+        local(small).path()
+    assert (hashed.count(large), hashed.count(small)) == (1, 3)
+    large.write_text(TEXT + " ")
+    with pytest.raises(Unavailable, match=r"has sha256 .*, expected"):
+        local(large, SHA).path()
+    assert hashed.count(large) == 2
+
+
+@pytest.mark.parametrize("torn", ["", "[]", "{}"])
+def test_a_torn_memory_of_a_hash_is_made_again(torn, tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "_LARGE", 8)
+    (tmp_path / "large").write_text(TEXT)
+    assert local(tmp_path / "large").open().sha256 == SHA
+    (memory,) = (cache_root() / "fingerprints").iterdir()
+    memory.write_text(torn)
+    assert local(tmp_path / "large").open().sha256 == SHA
+    assert json.loads(memory.read_text())["sha256"] == SHA
+
+
+def test_a_packed_file_is_unpacked(tmp_path):
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress('{"a": "一\u2028二"}\n'.encode()))
+    assert local(tmp_path / "x.jsonl.gz").jsonl() == [{"a": "一\u2028二"}]
+
+
+def test_parquet_is_read_whole_or_by_columns(tmp_path):
+    rows = [{"id": "1", "text": "一", "list": ["a", "b"]}, {"id": "2", "text": "二", "list": []}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
+    assert local(tmp_path / "x.parquet").parquet() == rows
+    assert local(tmp_path / "x.parquet").parquet("text") == [{"text": "一"}, {"text": "二"}]
+
+
+def test_judgements_and_topics_are_read_as_trec_writes_them(tmp_path):
+    (tmp_path / "q").write_text("q1 Q0 d1 1\nq1\tQ0\td2\t0\nq2 Q0 d1 2\n")
+    (tmp_path / "t").write_text("q1\t雨は いつ\u2028止むか\n")
+    assert local(tmp_path / "q").qrels() == {"q1": {"d1": 1, "d2": 0}, "q2": {"d1": 2}}
+    assert list(local(tmp_path / "t").fields("\t")) == [["q1", "雨は いつ\u2028止むか"]]
+
+
+def test_what_is_nowhere_is_told_apart_from_what_is_wrong(tmp_path, monkeypatch, no_network):
+    monkeypatch.setenv("JBENCH_OFFLINE", "1")
+    with pytest.raises(Missing, match=r"hub:org/set@main/x\.jsonl is not at hand and the network is off; put it at"):
+        LOOSE.path()
+    with pytest.raises(Missing):
+        FILE.path()
+    put(tmp_path, "tampered")
+    monkeypatch.setenv("JBENCH_MIRROR", str(tmp_path))
+    with pytest.raises(Unavailable) as caught:
+        FILE.path()
+    assert not isinstance(caught.value, Missing)

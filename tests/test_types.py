@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jbench import Absent, Collection, Pairs, Run, Texts
 from jbench.types import InvalidScores, Unavailable, UsageError, unknown
@@ -108,3 +110,22 @@ def test_a_document_ranked_twice_is_named():
 def test_grades_of_numpy_are_whole_numbers_too():
     plain, numpy = (Collection.of({"q": "問"}, {"d": "答"}, {"q": {"d": g}}) for g in (1, np.int64(1)))
     assert plain.sha256 == numpy.sha256
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=9), min_size=1, max_size=4), st.integers(1, 10))
+def test_the_top_of_a_run_keeps_the_best_and_counts_the_ties_it_drops(scores, k):
+    run = Run.from_dict({f"q{i}": {f"d{j}": s for j, s in enumerate(row)} for i, row in enumerate(scores)})
+    top = run.top(k)
+    for i in range(len(scores)):
+        rows = run.rows(i)
+        assert top.rows(i) == rows[:k]
+        assert top.beyond[i] == sum(score == rows[k - 1][1] for _, score in rows[k:])
+
+
+@pytest.mark.parametrize(("k", "beyond"), [(1, 4), (2, 3), (3, 2), (4, 2)])
+def test_ties_beyond_the_end_of_a_run_count_when_the_cut_ties_with_the_end(k, beyond):
+    one = np.zeros(3, np.int64)
+    run = Run.ranked(["q"], list("abc"), one, np.arange(3), [1.0, 1.0, 1.0], np.array([2]))
+    assert run.top(k).beyond.tolist() == [beyond]
+    apart = Run.ranked(["q"], list("abc"), one, np.arange(3), [2.0, 1.0, 1.0], np.array([2]))
+    assert apart.top(1).beyond.tolist() == [0]

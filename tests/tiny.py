@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import string
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 CORPUS = (
     "雨が降り出したので、傘を差して駅まで歩いた。",
@@ -12,85 +16,219 @@ CORPUS = (
     "The quick brown fox は、コーヒーを2杯飲んだ。",
     "自転車のチェーンに油を差すと、音がしなくなりました。",
 )
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+MARKERS = ["[unused0]", "[unused1]"]
+QUERY_LENGTH, DOCUMENT_LENGTH, PROJECTION = 12, 48, 16
+
+
+def words(folder: Path, *, corpus: Iterable[str] = CORPUS, vocabulary: int = 600, pieces: str = "wordpiece") -> Any:
+    """``BertJapaneseTokenizer``: MeCab words, then WordPiece learnt on ``corpus``, or its characters."""
+    from fugashi import Tagger
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import BertJapaneseTokenizer
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if pieces == "character":
+        letters = dict.fromkeys("".join(corpus))
+        found = [*SPECIAL, *MARKERS, *(letter for letter in letters if not letter.isspace())]
+    else:
+        tagger = Tagger("-Owakati")
+        wordpiece = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        wordpiece.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=vocabulary, special_tokens=[*SPECIAL, *MARKERS], show_progress=False
+        )
+        wordpiece.train_from_iterator([" ".join(w.surface for w in tagger(t)) for t in corpus], trainer)
+        found = [token for token, _ in sorted(wordpiece.get_vocab().items(), key=lambda item: item[1])]
+    (folder / "vocab.txt").write_text("\n".join(found) + "\n", encoding="utf-8")
+    return BertJapaneseTokenizer(
+        str(folder / "vocab.txt"),
+        word_tokenizer_type="mecab",
+        subword_tokenizer_type=pieces,
+        mecab_kwargs={"mecab_dic": "unidic_lite"},
+        model_max_length=512,
+    )
+
+
+def unigram() -> Any:
+    """A fast Unigram tokenizer without a word segmenter."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = Tokenizer(models.Unigram())
+    pieces.normalizer = normalizers.NFKC()
+    pieces.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=SPECIAL, unk_token="[UNK]", show_progress=False)
+    pieces.train_from_iterator(CORPUS, trainer)
+    pieces.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    }
+    return PreTrainedTokenizerFast(tokenizer_object=pieces, model_max_length=512, **names)
+
+
+def transformer(folder: Path, tokenizer: Any, model: str, seed: int = 0, **config: Any) -> Path:
+    """A bare ``model`` (such as ``BertModel``) of random weights over ``tokenizer``."""
+    import torch
+    import transformers
+
+    kind = getattr(transformers, model)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    torch.manual_seed(seed)
+    made = kind.config_class(**{"vocab_size": len(tokenizer), "pad_token_id": 0, **sizes, **config})
+    kind(made).eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def bert_folder(
     folder: Path, *, corpus: Iterable[str] = CORPUS, vocabulary: int = 600, hidden: int = 32, layers: int = 2
 ) -> Path:
     """A bare BERT with ``BertJapaneseTokenizer`` (MeCab words, then WordPiece learnt on ``corpus``)."""
-    import torch
-    from fugashi import Tagger
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-    from transformers import BertConfig, BertJapaneseTokenizer, BertModel
-
-    folder.mkdir(parents=True, exist_ok=True)
-    tagger = Tagger("-Owakati")
-    wordpiece = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    wordpiece.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=special, show_progress=False)
-    wordpiece.train_from_iterator([" ".join(w.surface for w in tagger(t)) for t in corpus], trainer)
-    pieces = sorted(wordpiece.get_vocab().items(), key=lambda item: item[1])
-    (folder / "vocab.txt").write_text("\n".join(token for token, _ in pieces) + "\n", encoding="utf-8")
-    tokenizer = BertJapaneseTokenizer(
-        str(folder / "vocab.txt"),
-        word_tokenizer_type="mecab",
-        subword_tokenizer_type="wordpiece",
-        mecab_kwargs={"mecab_dic": "unidic_lite"},
-        model_max_length=512,
-    )
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(pieces),
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=2,
-        intermediate_size=2 * hidden,
-    )
-    BertModel(config).eval().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    tokenizer = words(folder, corpus=corpus, vocabulary=vocabulary)
+    sizes = {"hidden_size": hidden, "num_hidden_layers": layers, "intermediate_size": 2 * hidden}
+    return transformer(folder, tokenizer, "BertModel", **sizes)
 
 
 def unigram_folder(folder: Path, *, hidden: int = 32) -> Path:
-    """A bare ModernBERT-like BERT with a fast Unigram tokenizer and no word segmenter."""
-    import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    unigram = Tokenizer(models.Unigram())
-    unigram.normalizer = normalizers.NFKC()
-    unigram.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
-    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=special, unk_token="[UNK]", show_progress=False)
-    unigram.train_from_iterator(CORPUS, trainer)
-    unigram.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=unigram, model_max_length=512, **names)
-    torch.manual_seed(1)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=2 * hidden,
-    )
-    BertModel(config).eval().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    """A bare BERT with a fast Unigram tokenizer and no word segmenter."""
+    return transformer(folder, unigram(), "BertModel", seed=1, hidden_size=hidden, intermediate_size=2 * hidden)
 
 
-def sentence_transformer(folder: Path, bare: Path, **pooling: object) -> Path:
-    """``bare`` with a pooling module, saved by sentence-transformers."""
+def sentence_transformer(folder: Path, bare: Path, head: bool = False, **pooling: object) -> Path:
+    """``bare`` with a pooling module, and with a Dense ``head`` behind it, saved by sentence-transformers."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.base.modules import Dense, Transformer
     from sentence_transformers.sentence_transformer.modules import Pooling
 
     transformer = Transformer(str(bare))
-    module = SentenceTransformer(
-        modules=[transformer, Pooling(transformer.get_embedding_dimension(), **pooling)], device="cpu"
-    )
+    modules = [transformer, Pooling(transformer.get_embedding_dimension(), **pooling)]
+    if head:
+        modules.append(Dense(transformer.get_embedding_dimension(), 8))
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder))
+    return folder
+
+
+def cross_encoder(folder: Path, bare: Path, labels: int = 1, activation: str = "Sigmoid") -> Path:
+    """``bare`` with a classification head of random weights, saved by sentence-transformers."""
+    import torch
+    from sentence_transformers import CrossEncoder
+
+    torch.manual_seed(2)
+    chosen = getattr(torch.nn, activation)()
+    module = CrossEncoder(str(bare), num_labels=labels, activation_fn=chosen, device="cpu")
+    # As it comes, the head gives all pairs nearly one score.
+    with torch.no_grad():
+        module.model.classifier.weight.mul_(50)
     module.save(str(folder))
+    return folder
+
+
+def classifier(folder: Path, bare: Path, labels: int = 1) -> Path:
+    """The same as transformers alone writes it: no modules.json."""
+    cross_encoder(folder, bare, labels)
+    for name in ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"):
+        (folder / name).unlink(missing_ok=True)
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("sentence_transformers", None)
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def splade(folder: Path, tokenizer: Any) -> Path:
+    """A masked language model whose logits become weights of the vocabulary (SPLADE's max pooling)."""
+    from sentence_transformers import SparseEncoder
+
+    bare = transformer(folder.parent / f"{folder.name}-mlm", tokenizer, "BertForMaskedLM", seed=3)
+    SparseEncoder(str(bare), device="cpu").save(str(folder))
+    return folder
+
+
+def colbert(folder: Path, bare: Path) -> Path:
+    """``bare`` with a projection, a skip list and query expansion, saved by sentence-transformers."""
+    import torch
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.base.modules import Dense, Normalize, Transformer
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    torch.manual_seed(4)
+    expansion: Any = {"strategy": "fixed", "attend": False, "length": QUERY_LENGTH}
+    backbone = Transformer(str(bare), query_expansion=expansion, document_length=DOCUMENT_LENGTH)
+    backbone.tokenizer.add_special_tokens({"additional_special_tokens": MARKERS})
+    tokens = {"module_input_name": "token_embeddings"}
+    modules = [
+        backbone,
+        Dense(32, PROJECTION, bias=False, activation_function=torch.nn.Identity(), **tokens),
+        MultiVectorMask(skiplist_words=[*string.punctuation, "。"]),
+        Normalize(**tokens),
+    ]
+    prompts = dict(zip(("query", "document"), MARKERS, strict=True))
+    MultiVectorEncoder(modules=modules, prompts=prompts, device="cpu").save(str(folder))
+    return folder
+
+
+def pylate(folder: Path, native: Path) -> Path:
+    """The ColBERT in ``native`` as PyLate writes it."""
+    shutil.copytree(native, folder, ignore=shutil.ignore_patterns("[23]_*", "README.md"))
+    rows = [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Dense", "type": "pylate.models.Dense.Dense"},
+    ]
+    own = {
+        "model_type": "ColBERT",
+        "prompts": {},
+        "similarity_fn_name": "MaxSim",
+        "query_prefix": MARKERS[0],
+        "document_prefix": MARKERS[1],
+        "query_length": QUERY_LENGTH,
+        "document_length": DOCUMENT_LENGTH,
+        "attend_to_expansion_tokens": False,
+        "do_query_expansion": True,
+        "skiplist_words": [*string.punctuation, "。"],
+    }
+    dense = {
+        "in_features": 32,
+        "out_features": PROJECTION,
+        "bias": False,
+        "activation_function": "torch.nn.modules.linear.Identity",
+    }
+    for name, content in (
+        ("modules.json", rows),
+        ("config_sentence_transformers.json", own),
+        ("sentence_bert_config.json", {"max_seq_length": 511, "do_lower_case": False}),
+        ("1_Dense/config.json", dense),
+    ):
+        (folder / name).write_text(json.dumps(content))
+    return folder
+
+
+def stanford(folder: Path, native: Path, **metadata: object) -> Path:
+    """The ColBERT in ``native`` as Stanford's ColBERT writes it; its skip list is ASCII punctuation."""
+    from safetensors.numpy import load_file, save_file
+
+    folder.mkdir()
+    for path in native.glob("*"):
+        if path.name in ("vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json"):
+            shutil.copy(path, folder)
+    config = json.loads((native / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": ["HF_ColBERT"]}))
+    weights = {f"bert.{name}": value for name, value in load_file(native / "model.safetensors").items()}
+    weights["linear.weight"] = load_file(native / "1_Dense" / "model.safetensors")["linear.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    told = {
+        "query_token_id": MARKERS[0],
+        "doc_token_id": MARKERS[1],
+        "query_maxlen": QUERY_LENGTH,
+        "doc_maxlen": DOCUMENT_LENGTH,
+        "dim": PROJECTION,
+        "attend_to_mask_tokens": False,
+        "mask_punctuation": True,
+    }
+    (folder / "artifact.metadata").write_text(json.dumps({**told, **metadata}))
     return folder

@@ -35,20 +35,22 @@ def bm25(tokenizer: str, options: Options) -> Lexical:
         settings["dictionary"] = f"unidic-lite {version('unidic-lite')}"
     options.only(f"bm25:{tokenizer}")
     card = Card(options.name or f"bm25:{tokenizer}", f"bm25-{tokenizer}-{REVISION}", "bm25", settings=settings)
-    return Lexical(card, partial(_vectors, TOKENIZERS[tokenizer]), options.track)
+    return Lexical(card, partial(_index, TOKENIZERS[tokenizer]), options.track)
 
 
-def _vectors(
-    tokenize: Callable[[str], list[str]], queries: Sequence[str], documents: Sequence[str]
-) -> tuple[Matrix, Matrix]:
+def _index(
+    tokenize: Callable[[str], list[str]], documents: Sequence[str]
+) -> tuple[Matrix, Callable[[Sequence[str]], Matrix]]:
     import bm25s
     from scipy.sparse import csc_matrix, csr_matrix
 
     tokens = [tokenize(_plain(text)) for text in documents]
     if not any(tokens):
-        return csr_matrix(np.zeros((len(queries), 1), np.float32)), csr_matrix(
-            np.zeros((len(documents), 1), np.float32)
-        )
+
+        def nothing(texts: Sequence[str]) -> Matrix:
+            return csr_matrix(np.zeros((len(texts), 1), np.float32))
+
+        return nothing(documents), nothing
     index = bm25s.BM25(k1=K1, b=B, method="lucene")
     index.index(tokens, show_progress=False)
     scores = index.scores
@@ -56,11 +58,14 @@ def _vectors(
     held = csc_matrix((scores["data"], scores["indices"], scores["indptr"]), shape=(len(documents), width)).tocsr()
     # bm25s gives the empty string an id of its own, beyond the last column.
     columns = {token: c for token, c in index.vocab_dict.items() if c < width}
-    counts = [Counter(columns[t] for t in tokenize(_plain(text)) if t in columns) for text in queries]
-    starts = np.cumsum([0, *map(len, counts)])
-    data = np.array([n for row in counts for n in row.values()], np.float32)
-    asked = csr_matrix((data, [c for row in counts for c in row], starts), shape=(len(queries), width))
-    return asked, held
+
+    def ask(queries: Sequence[str]) -> Matrix:
+        counts = [Counter(columns[t] for t in tokenize(_plain(text)) if t in columns) for text in queries]
+        starts = np.cumsum([0, *map(len, counts)])
+        data = np.array([n for row in counts for n in row.values()], np.float32)
+        return csr_matrix((data, [c for row in counts for c in row], starts), shape=(len(queries), width))
+
+    return held, ask
 
 
 def _plain(text: str) -> str:

@@ -1,13 +1,14 @@
-"""What BM25 and n-grams share: sparse vectors whose dot product is the score."""
+"""What BM25 and n-grams share: an index of documents as sparse rows, asked with sparse rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from jbench.encode import Tally
 from jbench.search import spans, top_k
 from jbench.types import Card, Float32, Run, Texts, Track
 
@@ -17,32 +18,39 @@ Matrix = Any
 
 @dataclass(frozen=True)
 class Lexical:
-    """``vectors(queries, documents)`` gives one sparse matrix for each, over the same columns.
+    """``index(documents)`` gives their matrix, and what makes a matrix of queries over the same columns.
 
-    A document without any column in common with a query scores 0 and is not retrieved.
+    The dot product of two rows is the score. A document without any column in common with a query
+    scores 0 and is not retrieved.
     """
 
     card: Card
-    vectors: Callable[[Sequence[str], Sequence[str]], tuple[Matrix, Matrix]]
+    index: Callable[[Sequence[str]], tuple[Matrix, Callable[[Sequence[str]], Matrix]]]
     track: Track
+    tally: Tally = field(default_factory=Tally)
 
     def score(self, pairs: Sequence[tuple[str, str]], roles: tuple[str, str]) -> Float32:
         """Each left text as a query against the distinct right texts as the corpus."""
         left, at_left = _distinct([pair[0] for pair in pairs])
         right, at_right = _distinct([pair[1] for pair in pairs])
-        queries, documents = self.vectors(left, right)
-        products = queries[at_left].multiply(documents[at_right])
+        held, ask = self._hold(right)
+        products = ask(left)[at_left].multiply(held[at_right])
         return np.asarray(products.sum(axis=1), np.float32).ravel()
 
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """Documents with a positive score, best first."""
-        asked, held = self.vectors(list(queries.texts), list(documents.texts))
+        held, ask = self._hold(list(documents.texts))
+        asked = ask(list(queries.texts))
         windows = ((asked @ held[span].T).toarray() for span in spans(len(queries), len(documents), self.track))
         return top_k(queries.ids, documents.ids, windows, k, floor=0.0)
 
     def report(self) -> dict[str, Any]:
         """Nothing is cut and nothing runs on a device."""
-        return {"device": "cpu"}
+        return {"device": "cpu", "setup": self.tally.take().setup, "cost": {"parameters": 0}}
+
+    def _hold(self, documents: list[str]) -> tuple[Matrix, Callable[[Sequence[str]], Matrix]]:
+        with self.tally.preparing():
+            return self.index(documents)
 
 
 def _distinct(texts: list[str]) -> tuple[list[str], list[int]]:

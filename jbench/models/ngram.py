@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jbench.models.lexical import Lexical, Matrix
 from jbench.models.options import Options
@@ -22,15 +22,18 @@ def ngram(options: Options) -> Lexical:
     options.only("ngram")
     settings = {"characters": f"1-{LONGEST}", "columns": COLUMNS, "similarity": "cosine", "dtype": "float32"}
     card = Card(options.name or "ngram", f"ngram-{REVISION}", "ngram", settings=settings)
-    return Lexical(card, _vectors, options.track)
+    return Lexical(card, _index, options.track)
 
 
-def _vectors(queries: Sequence[str], documents: Sequence[str]) -> tuple[Matrix, Matrix]:
+def _index(documents: Sequence[str]) -> tuple[Matrix, Callable[[Sequence[str]], Matrix]]:
     import numpy as np
     from sklearn.feature_extraction.text import HashingVectorizer
 
     hashed = HashingVectorizer(
         analyzer="char", ngram_range=(1, LONGEST), n_features=COLUMNS, norm="l2", alternate_sign=False, dtype=np.float32
     )
-    asked, held = ([unicodedata.normalize("NFKC", text) for text in texts] for texts in (queries, documents))
-    return hashed.transform(asked), hashed.transform(held)
+
+    def ask(texts: Sequence[str]) -> Matrix:
+        return hashed.transform([unicodedata.normalize("NFKC", text) for text in texts])
+
+    return ask(documents), ask

@@ -47,18 +47,16 @@ class RunFile:
         query: list[int] = []
         document: list[int] = []
         scores: list[float] = []
-        beyond = np.zeros(len(queries), np.int64)
         for i, j in mine:
             rows = self.run.rows(j)
             if stray := [d for d, _ in rows if d not in known]:
                 raise InvalidScores(
                     f"{self.card.model} ranks document {stray[0]!r} for query {queries.ids[i]!r}, which the task lacks"
                 )
-            beyond[i] = sum(score == rows[k - 1][1] for _, score in rows[k:]) if len(rows) > k else 0
-            query += [i] * min(k, len(rows))
-            document += [known[d] for d, _ in rows[:k]]
-            scores += [score for _, score in rows[:k]]
-        return Run.ranked(queries.ids, documents.ids, np.array(query), np.array(document), scores, beyond)
+            query += [i] * len(rows)
+            document += [known[d] for d, _ in rows]
+            scores += [score for _, score in rows]
+        return Run.ranked(queries.ids, documents.ids, np.array(query), np.array(document), scores).top(k)
 
     def report(self) -> dict[str, Any]:
         """Nothing runs."""

@@ -1,0 +1,120 @@
+"""Prepares a machine that will have no network: the files of tasks, the checkpoints of models."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from jbench.models.checkpoint import checkpoint_files, locate
+from jbench.models.combine import leaves
+from jbench.models.convert import convert
+from jbench.models.load import CHECKPOINTS, LEXICAL
+from jbench.source import Source
+from jbench.task import Task
+from jbench.task import fetch as fetch_task
+from jbench.types import JbenchError, unknown
+
+_TICK = 50_000_000
+"""Nanoseconds by which a file's clock may lag behind the process's."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What is at hand now. ``state`` is ``fetched``, ``at hand``, ``converted`` or ``needs nothing``."""
+
+    what: str
+    source: str
+    files: int
+    bytes: int
+    state: str
+
+    @property
+    def size(self) -> str:
+        """The bytes for people, in powers of 1,000."""
+        number, units = float(self.bytes), iter(("B", "kB", "MB", "GB", "TB"))
+        unit = next(units)
+        while number >= 999.5 and unit != "TB":
+            number, unit = number / 1000, next(units)
+        return f"{number:.{0 if unit == 'B' or number >= 99.95 else 1}f} {unit}"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What was not to be had; ``trace`` is set for bugs alone."""
+
+    what: str
+    error: str
+    exit: int
+    trace: str = ""
+
+
+def fetch(
+    tasks: Iterable[Task],
+    models: Sequence[str],
+    conversion: bool = False,
+    say: Callable[[str], None] = lambda message: None,
+) -> Iterator[Fetched | Failure]:
+    """Fetch each task's files and each model's checkpoints, yielding what came, or why it did not.
+
+    With ``conversion`` a checkpoint that carries pickled weights alone is given safetensors.
+    """
+    start = time.time_ns() - _TICK
+    for task in tasks:
+        yield from _tried(task.id, partial(_task, task, start), say)
+    parts: dict[str, None] = {}
+    for model in models:
+        try:
+            parts.update(dict.fromkeys(leaves(model)))
+        except JbenchError as error:
+            yield Failure(model, str(error), error.exit)
+    for part in parts:
+        yield from _tried(part, partial(_model, part, conversion, start), say)
+
+
+def _tried(what: str, work: Callable[[], list[Fetched]], say: Callable[[str], None]) -> Iterator[Fetched | Failure]:
+    say(f"fetching {what}")
+    try:
+        yield from work()
+    except JbenchError as error:
+        yield Failure(what, " ".join(str(error).split()), error.exit)
+    except Exception as error:  # one failure never costs another what it needs
+        trace = "".join(traceback.format_exception(error))
+        yield Failure(what, f"{type(error).__name__}: {' '.join(str(error).split())}", 1, trace)
+
+
+def _task(task: Task, start: int) -> list[Fetched]:
+    groups: dict[str, list[Source]] = {}
+    for source in fetch_task(task):
+        groups.setdefault(source.name.removesuffix(f"/{source.file}"), []).append(source)
+    found = [_row(task.id, name, [source.path() for source in group], start) for name, group in groups.items()]
+    return found or [Fetched(task.id, "comes with its task file", 0, 0, "needs nothing")]
+
+
+def _model(string: str, conversion: bool, start: int) -> list[Fetched]:
+    scheme, colon, rest = string.partition(":")
+    if string in LEXICAL:
+        return [Fetched(string, "built in", 0, 0, "needs nothing")]
+    if colon and scheme == "run":
+        return [Fetched(string, "a file of yours", 0, 0, "needs nothing")]
+    if colon and scheme not in CHECKPOINTS:
+        raise unknown("model", string, (*LEXICAL, "run:PATH", *(f"{kind}:CHECKPOINT" for kind in CHECKPOINTS)))
+    checkpoint = locate(rest if colon else string, None)
+    if conversion:
+        checkpoint = convert(checkpoint)
+    checkpoint.check_weights()
+    where = f"hub:{checkpoint.hub_id}" if checkpoint.hub_id else f"local:{checkpoint.model}"
+    row = _row(string, f"{where}@{checkpoint.revision}", list(checkpoint_files(checkpoint.folder)), start)
+    if row.state == "fetched" and (checkpoint.folder / "converted.json").is_file():
+        return [replace(row, state="converted")]
+    return [row if checkpoint.hub_id else replace(row, state="at hand")]
+
+
+def _row(what: str, source: str, files: Sequence[Path], start: int) -> Fetched:
+    stats = [path.stat() for path in files]
+    # What lay there before has not changed since.
+    state = "fetched" if any(stat.st_ctime_ns >= start for stat in stats) else "at hand"
+    return Fetched(what, source, len(files), sum(stat.st_size for stat in stats), state)

@@ -1,0 +1,282 @@
+"""ColBERT checkpoints through sentence-transformers' MultiVectorEncoder: a vector a token, MaxSim.
+
+Three layouts are read: sentence-transformers' own, PyLate's, and Stanford's (``artifact.metadata``).
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from jbench.encode import Encoder, Tokenized
+from jbench.models import neural
+from jbench.models.checkpoint import Checkpoint
+from jbench.models.neural import Weights, one_of
+from jbench.models.options import Options, whole_number
+from jbench.search import spans, top_k
+from jbench.types import Card, Float32, Run, Texts, Unavailable, UsageError
+
+SIMILARITIES = ("maxsim", "meanmaxsim", "maxmaxsim")
+"""The sum, the mean or the largest of each query token's best similarity to a document token."""
+
+REVISION = "1"
+"""Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
+
+_DOCUMENTS_AT_ONCE = 4096
+_STANFORD_QUERY_LENGTH = 32
+_PYLATE = ("query_prefix", "document_prefix", "do_query_expansion", "attend_to_expansion_tokens", "skiplist_words")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a checkpoint's files say that it reads.
+
+    ``markers`` are the tokens that stand before queries and documents, ``tokens`` whether they
+    must be single tokens of the vocabulary (PyLate and Stanford insert them as such);
+    ``expansion`` is ``none``, ``fixed`` (queries are filled with ``[MASK]`` to, and cut at,
+    ``query_length``) or ``min`` (filled, never cut); ``attend`` whether the model attends to the fill.
+    """
+
+    name: str
+    markers: dict[str, str]
+    tokens: bool
+    query_length: int | None
+    document_length: int | None
+    expansion: str
+    attend: bool
+    skiplist: tuple[str, ...]
+    projection: int | None
+    similarity: str = "maxsim"
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Layout:
+        """Read it.
+
+        :raises UsageError: for a checkpoint without a projection to token vectors.
+        """
+        if checkpoint.modules:
+            return cls._of_modules(checkpoint)
+        metadata = checkpoint.read("artifact.metadata")
+        if not metadata and "HF_ColBERT" not in (checkpoint.read("config.json").get("architectures") or []):
+            raise UsageError(
+                f"{checkpoint.model} is no ColBERT: neither artifact.metadata nor modules.json names a projection"
+            )
+        names = (("query", "query_token_id", "[unused0]"), ("document", "doc_token_id", "[unused1]"))
+        return cls(
+            name="Stanford",
+            markers={role: f"{metadata.get(key) or usual} " for role, key, usual in names},
+            tokens=True,
+            query_length=metadata.get("query_maxlen") or _STANFORD_QUERY_LENGTH,
+            document_length=metadata.get("doc_maxlen"),
+            expansion="fixed",
+            attend=bool(metadata.get("attend_to_mask_tokens")),
+            skiplist=tuple(string.punctuation) if metadata.get("mask_punctuation", True) else (),
+            projection=metadata.get("dim"),
+        )
+
+    @classmethod
+    def _of_modules(cls, checkpoint: Checkpoint) -> Layout:
+        types = [str(row["type"]) for row in checkpoint.modules]
+        projections = [row["path"] for row in checkpoint.modules if str(row["type"]).endswith("Dense")]
+        if not projections:
+            raise UsageError(f"{checkpoint.model} is no ColBERT: its modules.json names no projection (Dense)")
+        own, mask = checkpoint.read("config_sentence_transformers.json"), checkpoint.module("MultiVectorMask")
+        backbone = checkpoint.read(f"{checkpoint.home}/sentence_bert_config.json")
+        pylate = any(key in own for key in _PYLATE) or any(name.startswith("pylate.") for name in types)
+        told = {**own, **backbone} if pylate else backbone
+        expansion = told.get("query_expansion")
+        if pylate and "query_expansion" not in told and told.get("do_query_expansion") is not False:
+            length = told.get("query_length") or _STANFORD_QUERY_LENGTH
+            expansion = {"strategy": "fixed", "length": length, "attend": told.get("attend_to_expansion_tokens")}
+        prompts = checkpoint.own_prompts
+        words = mask.get("skiplist_words") if mask is not None else own.get("skiplist_words", string.punctuation)
+        similarity = own.get("similarity_fn_name")
+        return cls(
+            name="PyLate" if pylate else "sentence-transformers",
+            markers={role: (own.get(f"{role}_prefix") or "") + prompts.get(role, "") for role in ("query", "document")},
+            tokens=pylate,
+            query_length=expansion["length"] if expansion else told.get("query_length"),
+            document_length=told.get("document_length"),
+            expansion=expansion["strategy"] if expansion else "none",
+            attend=bool(expansion and expansion.get("attend")),
+            skiplist=tuple(words or ()),
+            projection=checkpoint.read(f"{projections[-1]}/config.json").get("out_features"),
+            similarity=similarity if similarity in SIMILARITIES else "maxsim",
+        )
+
+
+@dataclass(frozen=True)
+class ColBERT:
+    """A late-interaction model. Of a pair the left is read as a query, the right as a document."""
+
+    card: Card
+    weights: Weights
+
+    def score(self, pairs: Sequence[tuple[str, str]], roles: tuple[str, str]) -> Float32:
+        """MaxSim of each pair, in float32; documents are held a window at a time."""
+        left = list(dict.fromkeys(pair[0] for pair in pairs))
+        right = sorted(dict.fromkeys(pair[1] for pair in pairs), key=len, reverse=True)
+        at_left, at_right = ({text: i for i, text in enumerate(side)} for side in (left, right))
+        query, document = (
+            np.array([at[pair[side]] for pair in pairs], np.int64) for side, at in ((0, at_left), (1, at_right))
+        )
+        asked = self._encode(left, "query", "encode")
+        scores = np.zeros(len(pairs), np.float32)
+        for span in spans(1, len(right), self.weights.options.track, _DOCUMENTS_AT_ONCE):
+            held = self._hold(right[span])
+            mine = np.flatnonzero((document >= span.start) & (document < span.stop))
+            wanted = [asked[q] for q in query[mine].tolist()]
+            scores[mine] = self._maxsim("pairwise")(wanted, [held[d - span.start] for d in document[mine].tolist()])
+        return scores
+
+    def search(self, queries: Texts, documents: Texts, k: int) -> Run:
+        """Exact MaxSim over the whole corpus, whose vectors are held a window at a time."""
+        asked = self._encode(queries.texts, "query", "encode")
+        compare = self._maxsim("matrix")
+
+        def windows() -> Iterator[Float32]:
+            for span in spans(len(asked), len(documents), self.weights.options.track, _DOCUMENTS_AT_ONCE):
+                yield compare(asked, self._hold(documents.texts[span]))
+
+        return top_k(queries.ids, documents.ids, windows(), k)
+
+    def report(self) -> dict[str, Any]:
+        """Texts cut, rates, cost and the device since the last call; nothing before weights are loaded."""
+        if "module" not in vars(self.weights):
+            return {}
+        module = self.weights.module
+        return self.weights.report(module[0].document_length or module.max_seq_length, module.get_embedding_dimension())
+
+    def _hold(self, texts: Sequence[str]) -> list[Float32]:
+        with self.weights.tally.preparing():
+            held = self._encode(texts, "document", "")
+        self.weights.tally.hold(held)
+        return held
+
+    def _encode(self, texts: Sequence[str], role: str, label: str) -> list[Float32]:
+        """One float32[tokens, d] a text."""
+        return self._encoder(list(texts), (role, self.card.prompts.get(role, "")), label)
+
+    def _maxsim(self, shape: str) -> Callable[[list[Float32], list[Float32]], Float32]:
+        from sentence_transformers.util import maxsim, maxsim_pairwise
+
+        function = {"pairwise": maxsim_pairwise, "matrix": maxsim}[shape]
+        name, device = self.card.settings["similarity"], str(self.weights.module.device)
+
+        def compare(asked: list[Float32], held: list[Float32]) -> Float32:
+            if name != "maxmaxsim":
+                scores: Float32 = function(asked, held, length_normalize=name == "meanmaxsim", device=device).numpy()
+                return scores
+            # The largest over a query's tokens is the largest of its tokens asked one by one.
+            tokens = [token[None] for query in asked for token in query]
+            counts = [len(query) for query in asked]
+            if shape == "pairwise":
+                held = [document for document, count in zip(held, counts, strict=True) for _ in range(count)]
+            each = function(tokens, held, device=device).numpy()
+            best: Float32 = np.maximum.reduceat(each, np.cumsum([0, *counts[:-1]]), axis=0)
+            return best
+
+        return compare
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        import torch
+
+        module, settings = self.weights.module, self.card.settings
+        longest = {"query": settings["query_length"], "document": settings["document_length"]}
+
+        def tokenize(texts: list[str], way: tuple[str, str]) -> Tokenized:
+            role, prompt = way
+            said = self.weights.said(texts, prompt)
+            if role == "query" and settings["query_expansion"] != "none":
+                return self._expanded(module.tokenizer, said)
+            return neural.tokenize(module.tokenizer, said, longest[role] or module.max_seq_length)
+
+        @torch.inference_mode()
+        def forward(batch: list[Any], way: tuple[str, str]) -> list[Float32]:
+            if isinstance(batch[0], str):
+                features = module.preprocess(batch, task="query")
+                features = {k: v.to(module.device) if hasattr(v, "to") else v for k, v in features.items()}
+            else:
+                features = neural.pad(module.tokenizer, batch, module.device)
+            out = module(features, task=way[0])
+            vectors, kept = out["token_embeddings"].float().cpu(), out["attention_mask"].bool().cpu()
+            return [row[mask].numpy() for row, mask in zip(vectors, kept, strict=True)]
+
+        return Encoder(tokenize, forward, self.weights.budget, self.weights.options.track, self.weights.tally)
+
+    def _expanded(self, tokenizer: Any, texts: list[str]) -> Tokenized:
+        """Queries that the library fills with ``[MASK]``: as texts, with the lengths they will have."""
+        length, fixed = self.card.settings["query_length"], self.card.settings["query_expansion"] == "fixed"
+        whole = [len(ids) for ids in tokenizer(texts, truncation=False, verbose=False)["input_ids"]]
+        longest = length if fixed else self.weights.module.max_seq_length
+        lost = [max(0, n - longest) for n in whole]
+        return Tokenized(texts, [max(min(n, longest), length) for n in whole], lost)
+
+
+def colbert(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> ColBERT:
+    """The adapter for a checkpoint; reads its layout, validates settings, resolves markers.
+
+    :raises UsageError: for a setting that is unknown or out of range, or a checkpoint without a
+        projection to token vectors.
+    """
+    layout = Layout.of(checkpoint)
+    known = {
+        "query_length": whole_number,
+        "document_length": whole_number,
+        "similarity": one_of(*SIMILARITIES),
+        "query_expansion": one_of("none", "fixed", "min"),
+    }
+    asked = neural.asked_of("colbert", options, known)
+    files = {
+        "query_length": layout.query_length,
+        "document_length": layout.document_length,
+        "query_expansion": layout.expansion,
+        "attend_to_expansion": layout.attend,
+        "similarity": layout.similarity,
+        "skiplist": " ".join(layout.skiplist),
+        "projection": layout.projection,
+        "layout": layout.name,
+    }
+    if asked.get("query_expansion", "none") != "none" and not (asked.get("query_length") or layout.query_length):
+        raise UsageError(f"query_expansion={asked['query_expansion']}: {checkpoint.model} needs a query_length to fill")
+    neural.within_positions(checkpoint, files, asked)
+    card = neural.card(checkpoint, options, "colbert", REVISION, files, asked, layout.markers, by_hand)
+    options.say(f"{checkpoint.model}: {layout.name} layout, {_said(card)}")
+    return ColBERT(card, Weights(checkpoint, options, card, partial(_make, layout, card)))
+
+
+def _make(layout: Layout, card: Card, folder: str, device: str, arguments: dict[str, Any]) -> Any:
+    """The MultiVectorEncoder, reading as the card says."""
+    from sentence_transformers import MultiVectorEncoder
+
+    module = MultiVectorEncoder(folder, device=device, **arguments)
+    held, backbone = card.settings, module[0]
+    expansion, length = held["query_expansion"], held["query_length"]
+    backbone.query_expansion = None
+    backbone.query_length = length if expansion == "none" else None
+    backbone.document_length = held["document_length"]
+    if expansion != "none":
+        backbone.query_expansion = {"strategy": expansion, "length": length, "attend": held["attend_to_expansion"]}
+    vocabulary = module.tokenizer.get_vocab() if layout.tokens else {}
+    for role, marker in layout.markers.items() if layout.tokens else ():
+        used = card.prompts.get(role) == marker and marker.strip()
+        if used and marker not in vocabulary and marker.split()[0] not in vocabulary:
+            raise Unavailable(
+                f"{card.model}: the {role} marker {marker.strip()!r} is not in its vocabulary; "
+                f"name the one that it was trained with: --prompt {role}='[unused0] '"
+            )
+    return module
+
+
+def _said(card: Card) -> str:
+    held = card.settings
+    return (
+        f"query {held['query_length'] or 'any'} tokens ({held['query_expansion']} expansion), "
+        f"document {held['document_length'] or 'any'}, projection {held['projection']}, {held['similarity']}"
+    )

@@ -1,0 +1,274 @@
+"""What every adapter with weights shares: its card, loading, tokenizing, what it reports.
+
+The card is made from the checkpoint's files alone; weights are loaded when first needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from jbench.encode import TOKENS_PER_BATCH, Tally, Tokenized
+from jbench.models import segment
+from jbench.models.checkpoint import Checkpoint
+from jbench.models.options import DTYPES, Options
+from jbench.models.prompts import namesake, resolve
+from jbench.types import Card, Unavailable, UsageError, unknown
+
+DEVICES = ("cpu", "cuda", "mps", "xpu", "npu", "hpu")
+TEXTS_AT_ONCE = 1 << 16
+"""How many documents a search encodes before it compares them and lets them go."""
+
+_ABSOLUTE = {"bert", "roberta", "xlm-roberta", "distilbert", "luke", "mluke", "electra", "camembert"}
+# These fail on a text that is longer than their table of positions; others count distances.
+
+Parse = Callable[[str, str], Any]
+"""A setting's key and value, as typed, to what the record holds; `UsageError` for what it is not."""
+
+
+def one_of(*known: str) -> Parse:
+    """A setting with named values."""
+
+    def parse(key: str, value: str) -> str:
+        if value not in known:
+            raise unknown(key, value, known)
+        return value
+
+    return parse
+
+
+def asked_of(adapter: str, options: Options, known: Mapping[str, Parse]) -> dict[str, Any]:
+    """``--model-set`` understood by the settings that ``adapter`` has; ``segmenter`` every adapter has.
+
+    :raises UsageError: for a setting or a value that it has not.
+    """
+    given = {key: value for key, value in options.settings.items() if key != "segmenter"}
+    if stray := [key for key in given if key not in known]:
+        raise unknown(f"setting of a {adapter} model", stray[0], [*known, "segmenter"])
+    return {key: known[key](key, value) for key, value in given.items()}
+
+
+def within_positions(checkpoint: Checkpoint, files: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuse a length, asked for or the checkpoint's own, that the model has no positions for.
+
+    :raises UsageError: naming the setting.
+    """
+    positions = checkpoint.positions
+    absolute = checkpoint.read(f"{checkpoint.home}/config.json").get("model_type") in _ABSOLUTE
+    for key in ("max_length", "query_length", "document_length"):
+        length = {**files, **asked}.get(key)
+        if length and positions and length > positions and (key in asked or absolute):
+            advice = "" if key in asked else f"; give --model-set {key}={positions}"
+            raise UsageError(f"{key}={length}: {checkpoint.model} has {positions} positions{advice}")
+
+
+def card(
+    checkpoint: Checkpoint,
+    options: Options,
+    adapter: str,
+    revision: str,
+    files: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    own_prompts: Mapping[str, str] | None,
+    by_hand: bool,
+) -> Card:
+    """Who this model is: ``files`` say how it reads, ``asked`` what is to be otherwise.
+
+    ``own_prompts`` are those it carries by its own names; None for a model that takes none.
+
+    :raises UsageError: for an unknown role, dtype, device or segmenter, or for code of the
+        checkpoint's own that nobody allowed.
+    """
+    checkpoint.check_code(options.trust_remote_code)
+    options.only(checkpoint.model, prompt=own_prompts is not None, model_set=True, device=True, dtype=True)
+    if options.dtype and options.dtype not in DTYPES:
+        raise unknown("dtype", options.dtype, DTYPES)
+    if options.device and options.device.partition(":")[0] not in DEVICES:
+        raise unknown("device", options.device, DEVICES)
+    dtype = DTYPES[options.dtype or "fp32"]
+    settings: dict[str, Any] = {**files, **asked, "dtype": dtype, "adapter_revision": revision}
+    # Only what differs from the checkpoint's own ways makes a row of its own.
+    variant: dict[str, Any] = {key: asked[key] for key in sorted(asked) if asked[key] != files.get(key)}
+    if dtype != "float32":
+        variant["dtype"] = dtype
+    if options.trust_remote_code:
+        settings["trust_remote_code"] = variant["trust_remote_code"] = True
+    if by_hand and _kind(checkpoint) != adapter:
+        variant["adapter"] = adapter
+    wanted = segment.segmenter(checkpoint.hub_id, checkpoint.base_model, options.settings.get("segmenter"))
+    if wanted is not None:
+        settings["segmenter"] = wanted if wanted == "none" else f"{wanted} {segment.version()}"
+        if wanted != segment.segmenter(checkpoint.hub_id, checkpoint.base_model, None):
+            variant["segmenter"] = wanted
+    prompts: dict[str, str] = {}
+    unprompted: tuple[str, ...] = ()
+    if own_prompts is not None:
+        prompts, unprompted = _prompts(checkpoint, options, own_prompts, variant)
+    return Card(checkpoint.model, checkpoint.revision, adapter, prompts, settings, variant, unprompted)
+
+
+def _kind(checkpoint: Checkpoint) -> str | None:
+    try:
+        return checkpoint.kind[0]
+    except UsageError:  # its files do not decide
+        return None
+
+
+def _prompts(
+    checkpoint: Checkpoint, options: Options, own: Mapping[str, str], variant: dict[str, Any]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    known_as = (checkpoint.hub_id, checkpoint.base_model, own)
+    usual, _ = resolve(*known_as, {})
+    prompts, unprompted = resolve(*known_as, options.prompts)
+    if changed := {role: text for role, text in prompts.items() if text != usual.get(role, "")}:
+        variant["prompts"] = changed
+    if not prompts and not options.prompts and (family := namesake(checkpoint.model)):
+        unprompted = tuple(sorted(family.given))
+    said = ", ".join(f"{role} {prompt!r}" for role, prompt in sorted(prompts.items())) or "none"
+    lacks = f" ({', '.join(unprompted)} would have one in its family: give it with --prompt)" if unprompted else ""
+    options.say(f"{checkpoint.model}: prompts {said}{lacks}")
+    return prompts, unprompted
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A checkpoint's weights, loaded when first asked for, and the tally of what they did.
+
+    ``make(folder, device, arguments)`` loads them; ``arguments`` are those that every class of the
+    library takes: from disk alone, as safetensors, in the card's dtype.
+    """
+
+    checkpoint: Checkpoint
+    options: Options
+    card: Card
+    make: Callable[[str, str, dict[str, Any]], Any]
+    tally: Tally = field(default_factory=Tally)
+
+    @cached_property
+    def module(self) -> Any:
+        """The library's model, in evaluation mode, every weight read from the files.
+
+        :raises Unavailable: in one line, whatever the library found wrong.
+        """
+        with self.tally.preparing():
+            return self._load()
+
+    def _load(self) -> Any:
+        import logging
+
+        import torch
+        from transformers.utils import logging as library
+
+        self.checkpoint.check_weights()
+        library.disable_progress_bar()  # type: ignore[no-untyped-call] # it draws bars off a terminal too
+        library.set_verbosity_error()  # type: ignore[no-untyped-call] # what matters is checked and said here
+        logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+        device = self.options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        arguments = {
+            "model_kwargs": {"dtype": getattr(torch, self.card.settings["dtype"]), "use_safetensors": True},
+            "trust_remote_code": self.options.trust_remote_code,
+            "local_files_only": True,
+        }
+        try:
+            module = self.make(str(self.checkpoint.folder), device, arguments)
+            _check_complete(self.checkpoint, module)
+        except (Unavailable, UsageError):
+            raise
+        except Exception as error:  # a checkpoint can be broken in as many ways as it has files
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            ask = "; add --trust-remote-code if you trust it" if "trust_remote_code" in str(error) else ""
+            raise Unavailable(
+                f"{self.checkpoint.model}: sentence-transformers cannot load it: {reason}{ask}"
+            ) from error
+        if (length := self.card.settings.get("max_length")) is not None:
+            module.max_seq_length = length
+        return module.eval()
+
+    @property
+    def budget(self) -> int:
+        """How many tokens a batch may cost on the device."""
+        return TOKENS_PER_BATCH["cpu" if self.module.device.type == "cpu" else "cuda"]
+
+    def said(self, texts: Sequence[str], prompt: str = "") -> list[str]:
+        """The texts as the model is to read them: in words where the segmenter asks for it, behind the prompt."""
+        words = segment.jumanpp(texts) if self.card.settings.get("segmenter", "none") != "none" else texts
+        return [prompt + text for text in words]
+
+    def report(self, longest: int | None = None, dimension: int | None = None) -> dict[str, Any]:
+        """What was done since the last report, on what, and what a document and a query cost."""
+        module, tally = self.module, self.tally.take()
+        cost: dict[str, Any] = {"parameters": sum(p.numel() for p in module.parameters())}
+        if dimension is not None:
+            cost["dimension"] = dimension
+        if tally.documents:
+            cost["bytes_per_document"] = round(2 * tally.stored / tally.documents, 1)
+        if longest is not None:
+            cost["longest_input"] = longest
+        return {
+            "truncated": tally.truncated,
+            "tokens_lost": tally.tokens_lost,
+            "device": str(module.device),
+            "rates": tally.rates(),
+            "setup": tally.setup,
+            "cost": cost,
+        }
+
+
+def _check_complete(checkpoint: Checkpoint, module: Any) -> None:
+    """Refuse a transformer whose tokenizer is empty, or whose weights the library fills at random.
+
+    :raises Unavailable: naming one weight; the pooler of a model that no head reads may be missing.
+    """
+    from safetensors import safe_open
+    from sentence_transformers.base.modules import Transformer
+
+    if not isinstance(module[0], Transformer) or checkpoint.read("adapter_config.json"):
+        return  # an adapter's weights are laid over those of another checkpoint
+    model, folder = module[0].model, checkpoint.folder / checkpoint.home
+    if module.tokenizer is not None and len(module.tokenizer) <= len(module.tokenizer.all_special_ids):
+        raise Unavailable(f"{checkpoint.model}: no tokenizer in it; save it beside the weights")
+    headed = module[0].transformer_task == "sequence-classification"
+
+    def matters(key: str) -> bool:
+        return headed or "pooler." not in key
+
+    held = set()
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="np") as file:
+            held |= {key.removeprefix(f"{model.base_model_prefix}.") for key in file.keys()}  # noqa: SIM118
+    needed = (key.removeprefix(f"{model.base_model_prefix}.") for key in model.state_dict() if matters(key))
+    if all(key in held for key in needed):
+        return
+    # The library renames some keys as it reads them and ties others, so that only its own account is final.
+    known = {"config": model.config, "dtype": model.dtype, "local_files_only": True, "use_safetensors": True}
+    again = type(model).from_pretrained(folder, output_loading_info=True, **known)
+    account = again[1] if isinstance(again, tuple) else {"missing_keys": ()}
+    if missing := sorted(key for key in account["missing_keys"] if matters(key)):
+        what = f"{len(missing)} weights, {missing[0]} among them, are missing"
+        raise Unavailable(f"{checkpoint.model}: {what}: do config.json and the weights belong together?")
+
+
+def tokenize(tokenizer: Any, texts: Sequence[Any], length: int | None) -> Tokenized:
+    """Texts, or pairs of them, as rows of token ids, cut to ``length`` tokens, special ones included."""
+    sides = (
+        [list(side) for side in zip(*texts, strict=True)] if texts and isinstance(texts[0], tuple) else [list(texts)]
+    )
+    cut = tokenizer(*sides, truncation=length is not None, max_length=length)
+    keys = [key for key in cut if key != "attention_mask"]
+    rows = [{key: cut[key][i] for key in keys} for i in range(len(texts))]
+    lengths, lost = [len(ids) for ids in cut["input_ids"]], [0] * len(texts)
+    full = [i for i, n in enumerate(lengths) if length is not None and n >= length]
+    if full:
+        # Only a text that fills the length can have lost anything.
+        whole = tokenizer(*([side[i] for i in full] for side in sides), truncation=False, verbose=False)["input_ids"]
+        for i, ids in zip(full, whole, strict=True):
+            lost[i] = len(ids) - lengths[i]
+    return Tokenized(rows, lengths, lost)
+
+
+def pad(tokenizer: Any, rows: Sequence[Mapping[str, list[int]]], device: Any) -> dict[str, Any]:
+    """Rows of token ids as one padded batch on ``device``, with its attention mask."""
+    padded = tokenizer.pad({key: [row[key] for row in rows] for key in rows[0]}, return_tensors="pt")
+    return {key: value.to(device) for key, value in padded.items()}

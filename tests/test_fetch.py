@@ -1,0 +1,525 @@
+"""Preparing a machine without network: tasks, checkpoints, and pickled weights turned into safetensors."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from jbench import open_model
+from jbench.fetch import Failure, Fetched, fetch
+from jbench.files import write
+from jbench.models import convert as converting
+from jbench.models.checkpoint import conversion, locate
+from jbench.models.convert import convert
+from jbench.models.options import Options
+from jbench.registry import PUBLISHED, find_tasks, own_tasks
+from jbench.source import cache_root, file_sha256, github
+from jbench.task import STS
+from jbench.types import Pairs, Unavailable
+from tests import tiny
+from tests.test_cli import jbench, line
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+PAIRS = [(a, b) for a in tiny.CORPUS for b in tiny.CORPUS]
+
+
+def pickled(original, copy, shards=1, where=""):
+    """A copy of a checkpoint whose weights, in the folder ``where``, are pickled instead, as torch saves them."""
+    import torch
+    from safetensors.torch import load_file
+
+    if not copy.exists():
+        shutil.copytree(original, copy)
+    file = copy / where / "model.safetensors"
+    weights = list(load_file(file).items())
+    file.unlink()
+    if shards == 1:
+        torch.save(dict(weights), copy / where / "pytorch_model.bin")
+        return copy
+    names = [f"pytorch_model-{i + 1:05}-of-{shards:05}.bin" for i in range(shards)]
+    for i, name in enumerate(names):
+        torch.save(dict(weights[i::shards]), copy / where / name)
+    index = {key: names[i % shards] for i, (key, _) in enumerate(weights)}
+    (copy / where / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    return copy
+
+
+def scores(folder, **settings):
+    return open_model(str(folder), Options(settings=settings)).score(PAIRS, ("sts", "sts"))
+
+
+def state(folder):
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_converted_checkpoint_scores_as_the_original_and_keeps_its_identity(dense_bert, tmp_path, shards, no_network):
+    folder = pickled(dense_bert, tmp_path / "mine", shards)
+    before, known = state(folder), locate(str(folder), None)
+    with pytest.raises(Unavailable, match=r"mine has no safetensors \(pickled .*`jbench fetch --convert /.*/mine`"):
+        scores(folder)
+    (row,) = fetch([], [str(folder)], conversion=True)
+    assert (row.what, row.source, row.state) == (str(folder), f"local:mine@{known.revision}", "converted")
+    assert scores(folder) == pytest.approx(scores(dense_bert), abs=1e-6)
+    card = open_model(str(folder)).card
+    assert (card.model, card.revision) == ("mine", known.revision)
+    assert card.settings == open_model(str(dense_bert)).card.settings
+    assert state(folder) == before
+    (again,) = fetch([], [f"dense:{folder}"], conversion=True)
+    assert again.source == row.source
+
+
+def test_what_was_read_and_written_is_recorded_by_hash(dense_bert, tmp_path):
+    folder = pickled(dense_bert, tmp_path / "mine", shards=2)
+    (folder / "training_args.bin").write_bytes(b"never read")
+    made = convert(locate(str(folder), None))
+    record = json.loads((made.folder / "converted.json").read_text())
+    shards = [f"-0000{i}-of-00002" for i in (1, 2)]
+    assert record["read"] == {f"pytorch_model{s}.bin": file_sha256(folder / f"pytorch_model{s}.bin") for s in shards}
+    assert record["written"] == {
+        f"model{s}.safetensors": file_sha256(made.folder / f"model{s}.safetensors") for s in shards
+    }
+    assert (record["model"], record["revision"]) == ("mine", made.revision)
+    assert record["versions"].keys() == {"jbench", "torch", "safetensors"}
+    others = {path.name for path in folder.rglob("*") if path.is_file() and "pytorch_model" not in path.name}
+    kept = {path.name for path in made.folder.rglob("*") if path.is_file()}
+    assert kept == (others - {"training_args.bin"}) | {
+        *record["written"], "converted.json", "model.safetensors.index.json",
+    }  # fmt: skip
+    assert made.folder.is_relative_to(cache_root() / "converted" / "mine")
+
+
+def test_a_module_of_its_own_folder_is_converted_beside_safetensors(bare_bert, tmp_path):
+    whole = tiny.sentence_transformer(tmp_path / "whole", bare_bert, head=True, pooling_mode="mean")
+    folder = pickled(whole, tmp_path / "half", where="2_Dense")
+    made = convert(locate(str(folder), None))
+    assert json.loads((made.folder / "converted.json").read_text())["written"].keys() == {"2_Dense/model.safetensors"}
+    assert scores(folder) == pytest.approx(scores(whole), abs=1e-6)
+
+
+def test_tied_weights_load_after_conversion(sparse_bert, tmp_path):
+    import torch
+    from transformers import BertForMaskedLM
+
+    folder = tmp_path / "mine"
+    shutil.copytree(sparse_bert, folder)
+    held = BertForMaskedLM.from_pretrained(sparse_bert).state_dict()
+    decoder, words = "cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"
+    assert held[decoder].data_ptr() == held[words].data_ptr()
+    (folder / "model.safetensors").unlink()
+    torch.save({**held, "slice": held[words][1:, ::2]}, folder / "pytorch_model.bin")
+    convert(locate(str(folder), None))
+    assert scores(folder) == pytest.approx(scores(sparse_bert), abs=1e-5)
+
+
+def left_behind(name):
+    return [path for path in (cache_root() / "converted" / name).iterdir() if path.suffix != ".lock"]
+
+
+class Call:
+    """Pickled as a call of ``function``."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+def test_a_malicious_file_is_refused_in_one_line_and_does_not_run(dense_bert, tmp_path):
+    import torch
+
+    folder, sentinel = pickled(dense_bert, tmp_path / "evil"), tmp_path / "ran"
+    torch.save({"weight": Call(os.system, f"touch {sentinel}")}, folder / "pytorch_model.bin")
+    (failure,) = fetch([], [str(folder)], conversion=True)
+    assert failure == Failure(
+        str(folder),
+        f"evil is not converted: pytorch_model.bin: it holds more than weights ({os.system.__module__}.system)",
+        5,
+    )
+    assert not sentinel.exists()
+    assert left_behind("evil") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ([1, 2], "it holds a list, not tensors by name"),
+        ({}, "it holds a dict, not tensors by name"),
+        ({"a": {"b": 1}}, "'a' is a dict, not a tensor"),
+        ({1: None}, "1 is a NoneType, not a tensor"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_refused(content, says, tmp_path):
+    import torch
+
+    torch.save(content, tmp_path / "x.bin")
+    with pytest.raises(TypeError, match=says):
+        converting._rewrite(str(tmp_path / "x.bin"), str(tmp_path / "x.safetensors"))
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_a_file_that_nobody_can_read_is_one_line(dense_bert, tmp_path):
+    folder = pickled(dense_bert, tmp_path / "odd")
+    (folder / "pytorch_model.bin").write_bytes(b"\x00 no weights")
+    with pytest.raises(Unavailable, match=r"^odd is not converted: pytorch_model\.bin: UnpicklingError: .+$") as caught:
+        convert(locate(str(folder), None))
+    assert "\n" not in str(caught.value)
+
+
+SPY = """
+import os, socket, subprocess, sys
+class Tensor: pass
+def load(path, map_location, weights_only):
+    assert weights_only is True
+    assert not os.environ.keys() & {"HF_TOKEN", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"}
+    tries = {
+        "socket": lambda: socket.socket(),
+        "resolve": lambda: socket.getaddrinfo("localhost", 80),
+        "program": lambda: subprocess.run(["true"]),
+        "shell": lambda: os.system("true"),
+        "fork": lambda: os.fork(),
+        "exec": lambda: os.execv("/bin/true", ["true"]),
+        "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
+    }
+    held = []
+    for name, attempt in tries.items():
+        try:
+            attempt()
+        except PermissionError:
+            held.append(name)
+    raise ValueError(f"{len(tries)} tries, refused: {' '.join(held)}; isolated {sys.flags.isolated}")
+"""
+
+
+def test_the_process_that_reads_opens_no_socket_and_starts_no_program(dense_bert, tmp_path, monkeypatch):
+    folder = pickled(dense_bert, tmp_path / "mine")
+    for name, text in (
+        ("torch.py", SPY),
+        ("safetensors/__init__.py", ""),
+        ("safetensors/torch.py", "save_file = None"),
+    ):
+        (tmp_path / "spy" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "spy" / name).write_text(text)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "spy"), *sys.path])
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    with pytest.raises(Unavailable) as caught:
+        convert(locate(str(folder), None))
+    assert "7 tries, refused: socket resolve program shell fork exec spawn; isolated 1" in str(caught.value)
+
+
+def test_a_shard_that_is_missing_or_lies_elsewhere_is_named(dense_bert, tmp_path):
+    folder = pickled(dense_bert, tmp_path / "mine", shards=2)
+    (folder / "pytorch_model-00002-of-00002.bin").unlink()
+    named = r"mine: pytorch_model-00002-of-00002\.bin, which pytorch_model\.bin\.index\.json names, is not there$"
+    with pytest.raises(Unavailable, match=named):
+        convert(locate(str(folder), None))
+    shutil.copy(folder / "pytorch_model-00001-of-00002.bin", tmp_path / "outside.bin")
+    index = {"weight_map": {"a": "../outside.bin"}}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    with pytest.raises(Unavailable, match=r"\.\./outside\.bin, which .* names, is not there"):
+        convert(locate(str(folder), None))
+
+
+def test_a_conversion_that_is_broken_off_leaves_nothing_and_two_at_once_make_one(dense_bert, tmp_path, monkeypatch):
+    folder, reads = pickled(dense_bert, tmp_path / "mine"), []
+    known, apart = locate(str(folder), None), converting._read_apart
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        broken.setattr(converting, "_read_apart", stop)
+        convert(known)
+    assert left_behind("mine") == []
+
+    def counted(*arguments):
+        reads.append(1)
+        return apart(*arguments)
+
+    monkeypatch.setattr(converting, "_read_apart", counted)
+    with ThreadPoolExecutor(3) as pool:
+        folders = {made.folder for made in pool.map(convert, [known] * 3)}
+    assert (len(folders), len(reads)) == (1, 1)
+
+
+def test_a_disk_that_refuses_is_one_line(dense_bert, tmp_path, monkeypatch):
+    folder = pickled(dense_bert, tmp_path / "mine")
+    (cache_root() / "converted").write_text("a file")
+    with pytest.raises(Unavailable, match=r"^cannot write .*converted/mine/local-\w+: "):
+        convert(locate(str(folder), None))
+
+
+def test_other_bytes_are_another_conversion(dense_bert, tmp_path):
+    folder = pickled(dense_bert, tmp_path / "mine")
+    first = locate(str(folder), None)
+    write(conversion(first) / "converted.json", "{}")
+    assert locate(str(folder), None).folder == conversion(first)
+    (folder / "pytorch_model.bin").write_bytes(b"other")
+    later = locate(str(folder), None)
+    assert (later.revision != first.revision, later.folder) == (True, folder)
+
+
+def test_where_there_are_safetensors_nothing_is_converted(dense_bert, tmp_path):
+    import torch
+
+    folder = tmp_path / "both"
+    shutil.copytree(dense_bert, folder)
+    torch.save({"a": Call(os.system, f"touch {tmp_path / 'ran'}")}, folder / "pytorch_model.bin")
+    (row,) = fetch([], [str(folder)], conversion=True)
+    assert row.source.startswith("local:both@local-")
+    assert convert(locate(str(folder), None)).folder == folder
+    assert not (cache_root() / "converted").exists()
+    assert not (tmp_path / "ran").exists()
+
+
+class Hub:
+    """Stands in for the hub: what is there, what lies in the cache, which files were asked for."""
+
+    def __init__(self, root, monkeypatch):
+        import huggingface_hub
+
+        self.there, self.cache, self.calls, self.up = root / "there", root / "cache", [], True
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", self.download)
+
+    def download(self, repo, *, revision, local_files_only, allow_patterns=("*",), ignore_patterns=()):
+        """As the client: links by name to blobs, nothing over the network when only local files are asked for."""
+        self.calls.append((repo, revision, local_files_only))
+        snapshot = self.cache / f"models--{repo.replace('/', '--')}" / "snapshots" / COMMIT
+        if not self.up or local_files_only:
+            if not snapshot.is_dir():
+                raise OSError("not cached")
+            return str(snapshot)
+        for path in (self.there / repo).rglob("*"):
+            name = path.relative_to(self.there / repo).as_posix()
+            wanted = any(fnmatch(name, p) for p in allow_patterns) and not any(
+                fnmatch(name, p) for p in ignore_patterns
+            )
+            if path.is_file() and wanted and not (snapshot / name).exists():
+                blob = snapshot.parents[1] / "blobs" / file_sha256(path)
+                blob.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, blob)
+                (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+                (snapshot / name).symlink_to(blob)
+        return str(snapshot)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    return Hub(tmp_path / "hub", monkeypatch)
+
+
+def names(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_checkpoint_of_the_hub_is_fetched_once_and_works_without_network(dense_bert, hub, monkeypatch, no_network):
+    shutil.copytree(dense_bert, hub.there / "org" / "name")
+    (hub.there / "org" / "name" / "pytorch_model.bin").write_bytes(b"never fetched")
+    (row,) = fetch([], ["org/name"])
+    kept = names(hub.there / "org" / "name") - {"pytorch_model.bin"}
+    size = sum((hub.there / "org" / "name" / name).stat().st_size for name in kept)
+    assert row == Fetched("org/name", f"hub:org/name@{COMMIT}", len(kept), size, "fetched")
+    monkeypatch.setattr("jbench.fetch._TICK", -1_000_000_000)  # a later command
+    monkeypatch.setenv("JBENCH_OFFLINE", "1")
+    (again,) = fetch([], ["org/name"])
+    assert again.state == "at hand"
+    assert hub.calls[-1][-1] is True
+    assert scores("org/name") == pytest.approx(scores(dense_bert), abs=1e-6)
+
+
+def test_a_checkpoint_of_the_hub_is_converted_from_weights_that_are_fetched_for_it(
+    dense_bert, hub, monkeypatch, no_network
+):
+    source = pickled(dense_bert, hub.there / "org" / "name", shards=2)
+    (source / "training_args.bin").write_bytes(b"never fetched")
+    (plain,) = fetch([], ["org/name"])
+    assert (plain.exit, "`jbench fetch --convert org/name` writes them" in plain.error) == (5, True)
+    snapshot = hub.cache / "models--org--name" / "snapshots" / COMMIT
+    assert not [name for name in names(snapshot) if name.endswith(".bin")]
+    (row,) = fetch([], ["org/name@main"], conversion=True)
+    assert (row.source, row.state) == (f"hub:org/name@{COMMIT}", "converted")
+    assert hub.calls[-2:] == [("org/name", "main", False), ("org/name", COMMIT, False)]
+    assert {name for name in names(snapshot) if name.endswith(".bin")} == {
+        f"pytorch_model-0000{i}-of-00002.bin" for i in (1, 2)
+    }
+    monkeypatch.setenv("JBENCH_OFFLINE", "1")
+    card = open_model("org/name").card
+    assert (card.model, card.revision) == ("org/name", COMMIT)
+    assert scores("org/name") == pytest.approx(scores(dense_bert), abs=1e-6)
+    made = locate("org/name", "called")
+    assert (made.model, made.hub_id) == ("called", "org/name")
+    assert made.folder == cache_root() / "converted" / "org%2Fname" / COMMIT
+
+
+def test_without_network_what_was_not_fetched_is_one_line(dense_bert, hub, monkeypatch, no_network):
+    pickled(dense_bert, hub.there / "org" / "bin")
+    list(fetch([], ["org/bin"]))
+    monkeypatch.setenv("JBENCH_OFFLINE", "1")
+    converted, absent = fetch([], ["org/bin", "sparse:org/other@v1"], conversion=True)
+    assert converted.error == "org/bin: pytorch_model.bin is not there and the network is off"
+    assert absent.error == (
+        "org/other@v1 is not in the hub cache and the network is off; "
+        "on a machine with network, `jbench fetch org/other@v1` fills the cache"
+    )
+    with pytest.raises(Unavailable, match="`jbench fetch org/other` fills the cache"):
+        open_model("org/other")
+
+
+CONTENT = '{"sentence1": "雨が降る", "sentence2": "雨だ", "label": 4.0}\n'.encode()
+
+
+@pytest.fixture
+def web(monkeypatch):
+    """A web that has one file; the addresses asked for."""
+    import requests
+
+    asked = []
+
+    def get(url, **options):
+        asked.append(url)
+        answer = requests.Response()
+        answer.status_code = 200 if url.endswith("/data/x.jsonl") else 404
+        answer.raw = io.BytesIO(CONTENT)
+        return answer
+
+    monkeypatch.setattr(requests, "get", get)
+    return asked
+
+
+def sts(name, path):
+    import hashlib
+
+    file = github("org/data", COMMIT, path, hashlib.sha256(CONTENT).hexdigest())
+
+    def load():
+        rows = file.jsonl()
+        return Pairs(*([row[key] for row in rows] for key in ("sentence1", "sentence2", "label")))
+
+    return STS(name=name, protocol="v1", version=1, load=load, license="CC0-1.0")
+
+
+def test_the_files_of_tasks_are_fetched_once_and_work_without_network(web, monkeypatch, no_network):
+    task = sts("one", "data/x.jsonl")
+    (row,) = fetch([task], [])
+    assert row == Fetched("one@v1", f"github:org/data@{COMMIT[:7]}", 1, len(CONTENT), "fetched")
+    assert len(web) == 1
+    monkeypatch.setattr("jbench.fetch._TICK", -1_000_000_000)  # a later command
+    monkeypatch.setenv("JBENCH_OFFLINE", "1")
+    (again,) = fetch([task, task][:1], [])
+    assert (again.state, len(web)) == ("at hand", 1)
+
+
+def test_one_failure_never_stops_the_rest(web, dense_bert, tmp_path):
+    def broken():
+        raise ZeroDivisionError("a\nb")
+
+    number = next(task for task in own_tasks().values() if task.group == PUBLISHED)
+    bug = STS(name="bug", protocol="v1", version=1, load=broken, license="CC0-1.0")
+    tasks = [sts("gone", "data/y.jsonl"), bug, number, sts("there", "data/x.jsonl")]
+    models = [
+        "./nowhere",
+        "rrf(ngram",
+        "bm25:x",
+        "run:mine.trec",
+        f"rerank(bm25:mecab, 10, dense:{dense_bert})",
+        "ngram",
+    ]
+    said = []
+    outcomes = list(fetch(tasks, models, say=said.append))
+    failed = {o.what: (o.exit, o.error) for o in outcomes if isinstance(o, Failure)}
+    assert {what: code for what, (code, _) in failed.items()} == {
+        "gone@v1": 5, "bug@v1": 1, number.id: 2, "./nowhere": 5, "rrf(ngram": 2, "bm25:x": 2,
+    }  # fmt: skip
+    assert failed["bug@v1"][1] == "ZeroDivisionError: a b"
+    assert "cannot be run, only published numbers exist" in failed[number.id][1]
+    assert "did you mean bm25" in failed["bm25:x"][1]
+    assert [(o.what, o.state) for o in outcomes if isinstance(o, Fetched)] == [
+        ("there@v1", "fetched"),
+        ("run:mine.trec", "needs nothing"),
+        ("bm25:mecab", "needs nothing"),
+        (f"dense:{dense_bert}", "at hand"),
+        ("ngram", "needs nothing"),
+    ]
+    assert said[0] == "fetching gone@v1"
+    assert not [o for o in outcomes if isinstance(o, Failure) and "\n" in o.error]
+
+
+SIZES = {
+    0: "0 B", 999: "999 B", 1000: "1.0 kB", 99_949: "99.9 kB", 99_950: "100 kB", 999_499: "999 kB", 999_500: "1.0 MB",
+    2_345_678_901: "2.3 GB", 10**16: "10000 TB",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "size"), SIZES.items())
+def test_sizes_are_for_people(number, size):
+    assert Fetched("x", "y", 1, number, "at hand").size == size
+
+
+def test_the_table_and_the_json_say_what_came_and_what_did_not(tmp_path, dense_bert):
+    command = ["fetch", "--task", "mini-sts@v1", "ngram", "./nowhere", dense_bert]
+    done = jbench(*command, cwd=tmp_path, code=5)
+    assert [row.split()[0] for row in done.stdout.splitlines()] == ["what", "mini-sts@v1", "ngram", str(dense_bert)]
+    assert "local:sts.jsonl" in done.stdout
+    assert line(done) == "error: ./nowhere: checkpoint folder ./nowhere does not exist"
+    rows = json.loads(jbench(*command, "--json", cwd=tmp_path, code=5).stdout)
+    assert rows[2] == {"what": "./nowhere", "error": "checkpoint folder ./nowhere does not exist", "exit": 5}
+    assert rows[3].keys() == {"what", "source", "files", "bytes", "state"}
+    assert (rows[3]["files"], rows[3]["state"]) == (len(names(dense_bert)), "at hand")
+    assert rows[3]["bytes"] == sum(path.stat().st_size for path in dense_bert.rglob("*") if path.is_file())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_board_brings_its_tasks_and_its_models(tmp_path):
+    rows = json.loads(jbench("fetch", "--board", "mini", "--json", cwd=tmp_path).stdout)
+    tasks = {f"mini-{name}@v1" for name in ("sts", "retrieval", "rerank", "qa")}
+    assert {row["what"] for row in rows} == {*tasks, "bm25:char-bigram", "bm25:mecab", "ngram"}
+    only = json.loads(jbench("fetch", "--board", "mini", "ngram", "--json", cwd=tmp_path).stdout)
+    assert len(only) == len(rows) - 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["fetch"], "name what to fetch: --task ID, --board NAME, or a model such as org/name"),
+        (["fetch", "--board", "mini", "--task", "mini-sts"], "give --board or --task, not both"),
+        (["fetch", "--task", "mini-stt"], "unknown task 'mini-stt'; did you mean mini-sts"),
+    ],
+)
+def test_what_is_typed_wrong_is_one_line(arguments, says, tmp_path):
+    done = jbench(*arguments, cwd=tmp_path, code=2)
+    assert says in line(done)
+    assert done.stdout == ""
+
+
+def test_a_conversion_asked_for_at_the_command_line_serves_a_run(tmp_path, dense_bert):
+    pickled(dense_bert, tmp_path / "mine")
+    assert "converted" in jbench("fetch", "--convert", "./mine", cwd=tmp_path).stdout
+    (result,) = json.loads(jbench("run", "./mine", "--task", "mini-sts@v1", "--json", cwd=tmp_path).stdout)
+    assert (result["model"], result["revision"]) == ("mine", locate(str(tmp_path / "mine"), None).revision)
+
+
+def test_the_reader_is_isolated_from_where_it_is_started(tmp_path, dense_bert, monkeypatch):
+    folder = pickled(dense_bert, tmp_path / "mine")
+    (tmp_path / "torch.py").write_text("raise SystemExit('the wrong torch')")
+    (tmp_path / "safetensors.py").write_text("raise SystemExit('the wrong safetensors')")
+    done = subprocess.run(
+        [sys.executable, "-m", "jbench", "fetch", "--convert", str(folder)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "JBENCH_OFFLINE": "1", "PYTHONSTARTUP": "x"},
+    )  # fmt: skip
+    assert (done.returncode, "converted" in done.stdout) == (0, True), done.stderr
+    assert Path(cache_root(), "converted", "mine").is_dir()
+
+
+def test_real_tasks_are_brought_from_the_mirror(mirror):
+    (row,) = fetch(find_tasks(["jsts@valid1457"]), [])
+    assert (row.source, row.files, row.state) == ("github:yahoojapan/JGLUE@6f071c0", 1, "at hand")
