@@ -11,7 +11,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "jbench.types": ("Absent", "Card", "Collection", "Pairs", "Qrels", "Result", "Run", "Texts"),
     "jbench.task": ("QA", "STS", "Reranking", "Retrieval", "Task"),
-    "jbench.source": ("Deferred", "Source", "github", "hub", "local"),
+    "jbench.source": ("Source", "github", "hub", "local"),
+    "jbench.deferred": ("Deferred",),
     "jbench.arrow": ("Rows", "rows"),
     "jbench.evaluate": ("evaluate",),
     "jbench.models.load": ("open_model",),

@@ -7,7 +7,6 @@ and a title such as "2020-01-01" comes back as "2020-01-01 00:00:00".
 from __future__ import annotations
 
 import gzip
-import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from jbench.files import writing
-from jbench.source import Opened, Source, cache_root
-from jbench.types import Int64, Texts, Unavailable
+from jbench.cache import cache_root, known_sha256
+from jbench.files import locked, write, writing
+from jbench.source import Source
+from jbench.types import Int64, Texts, Unavailable, UsageError
 
 FORMAT = 1
 """Rises when the same files would give another table."""
 
 _BATCH = 4096
-_UNREADABLE = (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile, zlib.error)
 
 
 class Column(Sequence[str]):
@@ -119,42 +118,55 @@ class Rows:
 def rows(files: Sequence[Source], *columns: str) -> Rows:
     """String columns of JSON Lines (also ``.gz``) or parquet files, one after the other, on disk.
 
-    A null is an empty text, a whole number its digits. The table is made once, under the cache.
+    A null is an empty text, a whole number its digits. The table is made once, under the cache, and
+    made again when it is no longer what was written.
 
+    :raises UsageError: without a file, without a column, for a column named twice.
     :raises Unavailable: when a file is not to be had, or is not what its ending says.
     """
     from datasets import Dataset
-    from filelock import FileLock
 
-    opened = [file.open() for file in files]
+    if not files or not columns or len(set(columns)) < len(columns):
+        raise UsageError(f"rows of {len(files)} files, columns {columns}: give one or more of each, none twice")
+    opened = [file.find() for file in files]
     key = sha256("\n".join([str(FORMAT), *columns, "", *(found.sha256 for found in opened)]).encode()).hexdigest()
     target = cache_root() / "arrow" / f"{key[:32]}.arrow"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock"):
-            if not target.is_file():
-                _write(target, zip(files, opened, strict=True), columns)
-    except OSError as error:
-        raise Unavailable(f"cannot write {target}: {error.strerror}") from error
+    if not _is_whole(target):
+        with locked(target):
+            if not _is_whole(target):
+                _write(target, files, columns)
+    for file, found in zip(files, opened, strict=True):
+        file.keep(found)
     try:
         return Rows(files[0].name, Dataset.from_file(str(target)).data)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise Unavailable(f"{target} is not whole; remove it and run again") from error
 
 
-def _write(target: Path, files: Iterable[tuple[Source, Opened]], columns: Sequence[str]) -> None:
+def _is_whole(target: Path) -> bool:
+    """Whether a table is as it was written: beside it lies its sha256."""
+    try:
+        return target.with_suffix(".sha256").read_text(encoding="utf-8") == known_sha256(target)
+    except (OSError, ValueError):
+        return False
+
+
+def _write(target: Path, files: Iterable[Source], columns: Sequence[str]) -> None:
     import pyarrow as pa
 
     schema = pa.schema([(name, pa.string()) for name in columns])
     with writing(target) as out, pa.ipc.new_stream(out, schema) as sink:
-        for file, found in files:
-            read = _parquet if found.path.suffix == ".parquet" else _json_lines
-            try:
-                for batch in read(found.path, columns):
-                    sink.write_batch(pa.RecordBatch.from_arrays(batch, schema=schema))
-            except _UNREADABLE as error:
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                raise Unavailable(f"{file.name} cannot be read as rows of {', '.join(columns)} ({reason})") from error
+        for file in files:
+            for batch in _batches(file, columns):
+                sink.write_batch(pa.RecordBatch.from_arrays(batch, schema=schema))
+    write(target.with_suffix(".sha256"), known_sha256(target))
+
+
+def _batches(file: Source, columns: Sequence[str]) -> Iterator[list[Any]]:
+    # A generator, so that what the disk refuses while a batch is written is not the file's fault.
+    with file.reading(f"rows of {', '.join(columns)}") as found:
+        read = _parquet if found.path.suffix == ".parquet" else _json_lines
+        yield from read(found.path, columns)
 
 
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
@@ -163,8 +175,20 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
+        for name in columns:
+            _check_type(name, file.schema_arrow.field(name).type)
         for batch in file.iter_batches(_BATCH, columns=list(columns)):
             yield [pc.fill_null(pc.cast(batch.column(name), pa.string()), "") for name in columns]
+
+
+def _check_type(name: str, kind: Any) -> None:
+    from pyarrow import types
+
+    plain = kind.value_type if types.is_dictionary(kind) else kind
+    # As in JSON Lines: digits have one way to be written, a float and a truth value several.
+    fits = (types.is_string, types.is_large_string, types.is_string_view, types.is_integer, types.is_null)
+    if not any(fit(plain) for fit in fits):
+        raise TypeError(f"column {name!r} is of {kind}, not of strings")
 
 
 def _json_lines(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:

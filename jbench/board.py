@@ -7,25 +7,33 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from jbench.published import FAMILIES, PublishedCell
 from jbench.registry import Board, Column
 from jbench.results import canonical
 from jbench.task import Task
-from jbench.types import Result
+from jbench.types import Result, unknown
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A score as a fraction, and the smallest and largest that another order of ties could give."""
+    """A score as a fraction, and the smallest and largest that another order of ties could give.
+
+    A published one has a ``source``, as many ``decimals`` as were printed, and perhaps ``notes``.
+    """
 
     value: float
     ties: tuple[float, float] | None = None
+    decimals: int | None = None
+    source: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Row:
     """One model at one revision with one set of settings; ``cells`` follow the board's columns.
 
-    ``truncated`` counts the texts of its columns that were longer than the model reads.
+    ``truncated`` counts the texts of its columns that were longer than the model reads. A row is
+    measured throughout, or published throughout: then ``published`` says by whom.
     """
 
     label: str
@@ -37,6 +45,12 @@ class Row:
     truncated: int
     cells: tuple[Cell | None, ...]
     average: float | None
+    published: str = ""
+
+    @property
+    def whose(self) -> str:
+        """Whose figures these are, in words."""
+        return f"published: {self.published}" if self.published else "measured here"
 
 
 @dataclass(frozen=True)
@@ -51,30 +65,55 @@ Found = dict[tuple[str, int], Result]
 """The results of one row by task and version."""
 
 
-def draw(board: Board, results: Sequence[Result]) -> Table:
-    """The table of ``board`` over ``results``; results that belong to no column are left out."""
+def draw(board: Board, results: Sequence[Result], published: Sequence[PublishedCell] = ()) -> Table:
+    """The table of ``board`` over ``results`` and what others ``published``; what has no column is left out.
+
+    :raises UsageError: for a board that names an unknown source of published numbers.
+    """
+    if stray := [source for source in board.published if source not in FAMILIES]:
+        raise unknown(f"published source of board {board.id}", stray[0], FAMILIES)
     wanted = {(column.task, column.version) for column in board.columns}
     rows: dict[bytes, Found] = {}
     for result in results:
         if (result.task, result.task_version) in wanted:
-            who = canonical([result.model, result.revision, result.adapter, result.settings, result.variant])
-            rows.setdefault(who, {})[result.task, result.task_version] = result
-    labels = _labels([next(iter(found.values())) for found in rows.values()])
-    drawn = [_row(board, found, label) for found, label in zip(rows.values(), labels, strict=True)]
+            rows.setdefault(row_of(result), {})[result.task, result.task_version] = result
+    names = labels([next(iter(found.values())) for found in rows.values()])
+    drawn = [_row(board, found, label) for found, label in zip(rows.values(), names, strict=True)]
+    drawn += _published(board, published)
     return Table(board, tuple(sorted(drawn, key=_rank)))
 
 
-def _labels(ones: Sequence[Result]) -> list[str]:
-    """A label for each row: the model, and whatever else it takes to tell it from the others."""
-    labels = []
+def _published(board: Board, published: Sequence[PublishedCell]) -> list[Row]:
+    columns = {(column.task, column.measure) for column in board.columns}
+    rows: dict[tuple[str, str], dict[tuple[str, str], Cell]] = {}
+    for cell in published:
+        if cell.origin in board.published and (cell.task, cell.measure) in columns:
+            shown = Cell(cell.value, decimals=cell.decimals, source=cell.source, notes=cell.notes)
+            rows.setdefault((cell.model, cell.family), {})[cell.task, cell.measure] = shown
+    return [_published_row(board, model, family, found) for (model, family), found in rows.items()]
+
+
+def _published_row(board: Board, model: str, family: str, found: Mapping[tuple[str, str], Cell]) -> Row:
+    cells = tuple(found.get((column.task, column.measure)) for column in board.columns)
+    return Row(model, model, "", "", {}, (), 0, cells, _average(board, cells), family)
+
+
+def row_of(result: Result) -> bytes:
+    """The same bytes for two results of one row: one model at one revision with one set of settings."""
+    return canonical([result.model, result.revision, result.adapter, result.settings, result.variant])
+
+
+def labels(ones: Sequence[Result]) -> list[str]:
+    """A label for each row, given one result of each: the model, and what it takes to tell it from the others."""
+    named = []
     for one in ones:
         namesakes = [other for other in ones if other.model == one.model]
         revision = f" @ {one.revision[:14]}" if len({other.revision for other in namesakes}) > 1 else ""
         twins = [o for o in namesakes if (o.revision, o.variant) == (one.revision, one.variant)]
         told = {key: _said(one, key) for key in ("adapter", *one.settings) if len({_said(o, key) for o in twins}) > 1}
         aside = _variant({**told, **one.variant})
-        labels.append(one.model + revision + (f" ({aside})" if aside else ""))
-    return labels
+        named.append(one.model + revision + (f" ({aside})" if aside else ""))
+    return named
 
 
 def _said(result: Result, key: str) -> str:
@@ -124,6 +163,7 @@ def _variant(variant: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(flat.items()))
 
 
-def _rank(row: Row) -> tuple[float, int, float, str]:
+def _rank(row: Row) -> tuple[float, int, float, str, str]:
     filled = [cell.value for cell in row.cells if cell is not None]
-    return (-(row.average if row.average is not None else -2), -len(filled), -fmean(filled or [0]), row.label)
+    average = row.average if row.average is not None else -2
+    return (-average, -len(filled), -fmean(filled or [0]), row.label, row.published)

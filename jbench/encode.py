@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from jbench.types import Float32, InvalidScores, Track
+from jbench.types import Float32, InvalidScores, Track, Unavailable
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 REMEMBERED = 2 << 30
@@ -37,6 +37,7 @@ class Tokenized:
 class Tally:
     """What encoding did: distinct items, tokens and padding run through the model, items cut.
 
+    ``cut`` holds a hash of each item already counted as cut.
     ``setup`` is the time in seconds that no query waits for: loading weights, encoding documents.
     ``documents`` and ``stored`` count documents held and the 16-bit numbers that they take.
     """
@@ -47,6 +48,7 @@ class Tally:
     seconds: float = 0.0
     truncated: int = 0
     tokens_lost: int = 0
+    cut: set[int] = field(default_factory=set)
     setup: float = 0.0
     documents: int = 0
     stored: int = 0
@@ -66,6 +68,14 @@ class Tally:
         for value in values:
             self.documents += 1
             self.stored += value.size
+
+    def lose(self, items: Iterable[tuple[int, int]]) -> None:
+        """Count the tokens lost of items, by hash, each item once until the tally is taken."""
+        for item, lost in items:
+            if lost and item not in self.cut:
+                self.cut.add(item)
+                self.truncated += 1
+                self.tokens_lost += lost
 
     def take(self) -> Tally:
         """What was counted until now; counting begins anew."""
@@ -117,8 +127,7 @@ class Encoder:
                 self._memory[way, distinct[i]] = (value, lost)
                 self._held += value.nbytes
         values = [known for known in found if known is not None]
-        self.tally.truncated += sum(lost > 0 for _, lost in values)
-        self.tally.tokens_lost += sum(lost for _, lost in values)
+        self.tally.lose((hash((way, item)), lost) for item, (_, lost) in zip(distinct, values, strict=True))
         return [values[place[item]][0] for item in items]
 
     def _encode(
@@ -133,7 +142,13 @@ class Encoder:
             tokenized = self.tokenize([distinct[i] for i in chunk], way)
             lengths = np.array(tokenized.lengths, np.int64)
             for batch in batches(lengths, self.budget):
-                values = self.forward([tokenized.items[i] for i in batch], way)
+                try:
+                    values = self.forward([tokenized.items[i] for i in batch], way)
+                except IndexError as error:
+                    text = _said(distinct[chunk[batch[0]]])
+                    raise Unavailable(
+                        f"the model cannot read the text {text} ({error}): do tokenizer and weights belong together?"
+                    ) from error
                 for i, value in zip(batch, values, strict=True):
                     if not np.isfinite(value).all():
                         raise InvalidScores(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,10 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from jbench import __version__, results
+from jbench.files import ready, write
+from jbench.manifest import joined
 from jbench.models.load import open_model
 from jbench.models.options import Options
 from jbench.task import Loaded, Task, load
-from jbench.types import JbenchError, Model, Result, Unavailable
+from jbench.types import Model, NotApplicable, Result, Unavailable, told
 
 _RECORDED = ("torch", "sentence-transformers", "transformers", "numpy", "scipy", "pytrec_eval-terrier", "bm25s")
 
@@ -25,7 +26,8 @@ _RECORDED = ("torch", "sentence-transformers", "transformers", "numpy", "scipy",
 class Failure:
     """A model and task that gave no result.
 
-    ``opened`` is false when the model itself was not to be had; ``trace`` is set for bugs alone.
+    ``opened`` is false when the model itself was not to be had, ``applies`` when the task asks for
+    what the model does not do; ``trace`` is set for bugs alone.
     """
 
     task: str
@@ -34,6 +36,7 @@ class Failure:
     exit: int
     opened: bool = True
     trace: str = ""
+    applies: bool = True
 
 
 def evaluate(
@@ -76,9 +79,9 @@ def evaluate_one(
     :raises JbenchError: of the kind that says what went wrong.
     """
     path = results.path_of(root, model.card, task)
-    key = results.key_of(model.card, task, loaded.data.sha256)
-    if not overwrite and (known := _known(path, key, options)):
+    if not overwrite and (known := _known(path, model, task, loaded, options)):
         return known
+    ready(path)
     model.report()  # what a failed task left behind is not this one's
     start = time.perf_counter()
     prediction = task.predict(model, loaded.data)
@@ -98,6 +101,8 @@ def evaluate_one(
         "cost": cost,
     }
     result = results.make(model.card, task, loaded, measured, report, host)
+    if said := [record for record in (model.card.training, options.training) if record]:
+        result = replace(result, training=joined(said))
     results.save(path, result, measured, task.cluster and [task.cluster(item) for item in measured.items])
     return result
 
@@ -110,7 +115,7 @@ def _load(task: Task) -> Loaded | Exception:
         return error
 
 
-def _known(path: Path, key: str, options: Options) -> Result | None:
+def _known(path: Path, model: Model, task: Task, loaded: Loaded, options: Options) -> Result | None:
     if not path.exists():
         return None
     try:
@@ -118,13 +123,26 @@ def _known(path: Path, key: str, options: Options) -> Result | None:
     except Unavailable as error:
         options.say(f"{error}; computed again")
         return None
-    if found.key != key:
+    with task.naming():
+        texts = results.texts_of(loaded.data) if "texts" in found.data else ""
+    if found.key != results.key_of(model.card, task, loaded.data.sha256, texts):
         options.say(f"{found.model} on {found.task}: the stored result has another key; computed again")
         return None
     if not results.is_whole(path, found):
         options.say(f"{found.model} on {found.task}: the per-query values are not the result's own; computed again")
         return None
+    found = _retold(path, found, model, options)
     return replace(found, host={**found.host, "stored": True})
+
+
+def _retold(path: Path, found: Result, model: Model, options: Options) -> Result:
+    """A stored result with what is now declared of its model; an earlier declaration outlives runs without one."""
+    if not options.training:
+        return found
+    again = replace(found, training=joined([model.card.training, options.training]))
+    if again.training != found.training:
+        write(path, results.to_json(again) + b"\n")
+    return again
 
 
 @cache
@@ -133,8 +151,5 @@ def _versions() -> dict[str, str]:
 
 
 def _failure(task: Task, model: str, error: Exception, opened: bool = True) -> Failure:
-    message = " ".join(str(error).split())
-    if isinstance(error, JbenchError):
-        return Failure(task.id, model, message, error.exit, opened)
-    trace = "".join(traceback.format_exception(error))
-    return Failure(task.id, model, f"{type(error).__name__}: {message}", 1, opened, trace)
+    said, code, trace = told(error)
+    return Failure(task.id, model, said, code, opened, trace, applies=not isinstance(error, NotApplicable))

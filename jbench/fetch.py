@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from jbench.models.checkpoint import checkpoint_files, locate
 from jbench.models.combine import leaves
 from jbench.models.convert import convert
 from jbench.models.load import CHECKPOINTS, LEXICAL
+from jbench.models.locate import checkpoint_files, locate
 from jbench.source import Source
 from jbench.task import Task
 from jbench.task import fetch as fetch_task
-from jbench.types import JbenchError, unknown
+from jbench.types import JbenchError, told, unknown
 
 _TICK = 50_000_000
 """Nanoseconds by which a file's clock may lag behind the process's."""
@@ -70,7 +69,7 @@ def fetch(
         try:
             parts.update(dict.fromkeys(leaves(model)))
         except JbenchError as error:
-            yield Failure(model, str(error), error.exit)
+            yield Failure(model, *told(error))
     for part in parts:
         yield from _tried(part, partial(_model, part, conversion, start), say)
 
@@ -79,11 +78,8 @@ def _tried(what: str, work: Callable[[], list[Fetched]], say: Callable[[str], No
     say(f"fetching {what}")
     try:
         yield from work()
-    except JbenchError as error:
-        yield Failure(what, " ".join(str(error).split()), error.exit)
     except Exception as error:  # one failure never costs another what it needs
-        trace = "".join(traceback.format_exception(error))
-        yield Failure(what, f"{type(error).__name__}: {' '.join(str(error).split())}", 1, trace)
+        yield Failure(what, *told(error))
 
 
 def _task(task: Task, start: int) -> list[Fetched]:
@@ -94,7 +90,7 @@ def _task(task: Task, start: int) -> list[Fetched]:
     return found or [Fetched(task.id, "comes with its task file", 0, 0, "needs nothing")]
 
 
-def _model(string: str, conversion: bool, start: int) -> list[Fetched]:
+def _model(string: str, converting: bool, start: int) -> list[Fetched]:
     scheme, colon, rest = string.partition(":")
     if string in LEXICAL:
         return [Fetched(string, "built in", 0, 0, "needs nothing")]
@@ -102,13 +98,12 @@ def _model(string: str, conversion: bool, start: int) -> list[Fetched]:
         return [Fetched(string, "a file of yours", 0, 0, "needs nothing")]
     if colon and scheme not in CHECKPOINTS:
         raise unknown("model", string, (*LEXICAL, "run:PATH", *(f"{kind}:CHECKPOINT" for kind in CHECKPOINTS)))
-    checkpoint = locate(rest if colon else string, None)
-    if conversion:
-        checkpoint = convert(checkpoint)
+    found = locate(rest if colon else string, None)
+    checkpoint = convert(found) if converting else found
     checkpoint.check_weights()
     where = f"hub:{checkpoint.hub_id}" if checkpoint.hub_id else f"local:{checkpoint.model}"
     row = _row(string, f"{where}@{checkpoint.revision}", list(checkpoint_files(checkpoint.folder)), start)
-    if row.state == "fetched" and (checkpoint.folder / "converted.json").is_file():
+    if row.state == "fetched" and checkpoint.folder != found.folder:
         return [replace(row, state="converted")]
     return [row if checkpoint.hub_id else replace(row, state="at hand")]
 

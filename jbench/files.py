@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -51,6 +52,16 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink()
 
 
+def ready(path: Path) -> None:
+    """Refuse a place that could not be written to, before hours of work go into what belongs there.
+
+    :raises Unavailable: when the nearest folder above ``path`` is none, or is read-only.
+    """
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise Unavailable(f"cannot write {path}: {above} is {'read-only' if above.is_dir() else 'no folder'}")
+
+
 @contextmanager
 def writing_folder(path: Path) -> Iterator[Path]:
     """Fill a temporary folder beside ``path``; on success fsync its files and rename it to ``path``.
@@ -78,6 +89,27 @@ def writing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes from making ``path`` at the same time; what a dead one began is removed.
+
+    :raises Unavailable: when the disk refuses the lock, which lies beside it.
+    """
+    from filelock import FileLock
+
+    lock = FileLock(f"{path}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise Unavailable(f"cannot write {path}: {error.strerror or error}") from error
+    try:
+        _sweep(Path(os.path.realpath(path)))
+        yield
+    finally:
+        lock.release()
+
+
 def write(path: Path, data: bytes | str) -> None:
     """Write ``data`` (text as UTF-8) to ``path`` in one step; see `writing`."""
     with writing(path) as file:
@@ -99,6 +131,28 @@ def safe_name(name: str) -> str:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name[:80]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes that are no more began beside ``path`` (a name's first 80 letters may be shared)."""
+    mark = re.compile(rf"\.{re.escape(path.name[:80])}\.(\d+)\.[0-9a-f]{{8}}\.tmp")
+    for left in path.parent.iterdir():
+        if (found := mark.fullmatch(left.name)) and not _lives(int(found[1])):
+            with suppress(OSError):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def _lives(process: int) -> bool:
+    """Whether another process has this number."""
+    if os.name != "posix":  # where signal 0 is not harmless
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -45,15 +45,16 @@ def display() -> Iterator[Display]:
 
             return advance
 
-        yield Display(lambda message: bars.console.print(_visible(message), markup=False, highlight=False), track)
+        yield Display(lambda message: bars.console.print(visible(message), markup=False, highlight=False), track)
 
 
 def say(message: str) -> None:
     """Print a message on stderr; control characters, which a name may carry, are left out."""
-    print(_visible(message), file=sys.stderr, flush=True)
+    print(visible(message), file=sys.stderr, flush=True)
 
 
-def _visible(message: str) -> str:
+def visible(message: str) -> str:
+    """Without control characters, which a name may carry; a line break stays."""
     return "".join(c for c in message if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf"))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import sys
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,6 +32,44 @@ def home(name: str) -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / name
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Shown(Task):
+    """What the kinds share that jbench cannot measure: others' numbers by their measures can be shown."""
+
+    takes: ClassVar[tuple[str, ...]]
+
+    def fits(self, measure: str) -> bool:
+        """Whether the kind's numbers are given by this measure."""
+        return measure in self.takes
+
+
+class _Classification(_Shown):
+    kind = "classification"
+    takes = ("macro_f1", "accuracy")
+
+
+class _Clustering(_Shown):
+    kind = "clustering"
+    takes = ("v_measure",)
+
+
+class _PairClassification(_Shown):
+    kind = "pair-classification"
+    takes = ("binary_f1", "max_ap")
+
+
+class _Mean(_Shown):
+    """A mean over tasks as its source prints it."""
+
+    kind = "mean"
+    takes = ("mean",)
+
+
+_SHOWN: Mapping[str, type[_Shown]] = {
+    kind.kind: kind for kind in (_Classification, _Clustering, _PairClassification, _Mean)
+}
+
+
 class Published(BaseModel):
     """A protocol of which only published numbers exist, a row of ``published.toml`` beside task files.
 
@@ -40,7 +79,7 @@ class Published(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(pattern=r"^[\w.-]+@[\w.-]+$")
-    kind: Literal["sts", "retrieval", "reranking", "qa"]
+    kind: Literal["sts", "retrieval", "reranking", "qa", "classification", "clustering", "pair-classification", "mean"]
     version: int = Field(default=1, ge=1)
     measures: Annotated[tuple[str, ...], Field(min_length=1)]
     main: str = ""
@@ -55,7 +94,8 @@ class Published(BaseModel):
             raise UsageError(f"{self.id} cannot be run, only published numbers exist: {self.because}")
 
         name, protocol = self.id.split("@")
-        return KINDS[self.kind](
+        kind: type[Task] = {**KINDS, **_SHOWN}[self.kind]
+        return kind(
             name=name,
             protocol=protocol,
             version=self.version,
@@ -106,7 +146,10 @@ class Average(BaseModel):
 
 
 class Board(BaseModel):
-    """A board's definition (``leaderboards/<name>.v<N>.toml``)."""
+    """A board's definition (``leaderboards/<name>.v<N>.toml``).
+
+    ``published`` names the sources of `jbench.published` whose rows stand beside the measured ones.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -117,6 +160,7 @@ class Board(BaseModel):
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]
     average: Average | None = None
     models: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
     note: str = ""
 
     @property
@@ -131,7 +175,8 @@ class Board(BaseModel):
         """
         ids = [column.id for column in self.columns]
         for column in self.columns:
-            parse(column.measure)
+            if not any(column.measure in kind.takes for kind in _SHOWN.values()):
+                parse(column.measure)
             if ids.count(column.id) > 1:
                 raise UsageError(f"board {self.id}: column {column.id!r} stands twice")
         if self.average and (stray := [i for i in self.average.over if i not in ids]):
@@ -165,11 +210,7 @@ def all_tasks(task_dirs: Sequence[Path] = ()) -> dict[str, Task]:
     return found
 
 
-def check_columns(board: Board, tasks: Iterable[Task]) -> None:
-    """Refuse a board with a column that its tasks would leave empty.
-
-    :raises UsageError: for a version that is not the task's, or a measure it does not take.
-    """
+def _check_columns(board: Board, tasks: Iterable[Task]) -> None:
     known = {task.id: task for task in tasks}
     for column in board.columns:
         task = known.get(column.task)
@@ -179,6 +220,20 @@ def check_columns(board: Board, tasks: Iterable[Task]) -> None:
             raise UsageError(f"board {board.id}: {task.id} has version {task.version}, not {column.version}")
         if column.measure not in task.measures:
             raise unknown(f"measure of {task.id}", column.measure, task.measures)
+
+
+def board_tasks(board: Board, task_dirs: Sequence[Path] = ()) -> list[Task]:
+    """The tasks of a board's columns that can be run.
+
+    :raises UsageError: as `find_tasks` does, for a column that its task would leave empty (a
+        version that is not the task's, or a measure it does not take), and when none can be run.
+    """
+    tasks = find_tasks((column.task for column in board.columns), task_dirs)
+    _check_columns(board, tasks)
+    runnable = [task for task in tasks if task.group != PUBLISHED]
+    if not runnable:
+        raise UsageError(f"board {board.id} cannot be run: of each of its tasks only published numbers exist")
+    return runnable
 
 
 def find_tasks(ids: Iterable[str], task_dirs: Sequence[Path] = ()) -> list[Task]:
@@ -233,7 +288,7 @@ def _toml(path: Path, model: type[_Model], what: str) -> _Model:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise UsageError(f"{what} {path.name}: {where}: {first['msg']}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # no TOML, or no UTF-8
         raise UsageError(f"{what} {path.name}: {error}") from error
 
 

@@ -15,17 +15,20 @@ from typing import Any
 
 import orjson
 
+from jbench.cache import file_sha256
 from jbench.files import safe_name, write, writing
 from jbench.metrics import Measured, parse
-from jbench.source import file_sha256
 from jbench.task import Loaded, Task, deferred
-from jbench.types import Card, Result, Unavailable, text_sha256
+from jbench.types import Card, Result, Unavailable
 
 SCHEMA = 1
 
 
-def key_of(card: Card, task: Task, data_sha256: str) -> str:
-    """Sha256 over all that touches a score: results with one key come from the same computation."""
+def key_of(card: Card, task: Task, data_sha256: str, texts: str = "") -> str:
+    """Sha256 over all that touches a score: results with one key come from the same computation.
+
+    ``texts`` is `texts_of` the data where the model read texts that the data defers.
+    """
     identity = {
         "schema": SCHEMA,
         "task": task.id,
@@ -33,6 +36,7 @@ def key_of(card: Card, task: Task, data_sha256: str) -> str:
         "kind": task.kind,
         "definitions": {name: parse(name).definition for name in task.measures},
         "data": data_sha256,
+        **({"texts": texts} if texts else {}),
         "model": card.model,
         "revision": card.revision,
         "adapter": card.adapter,
@@ -42,16 +46,25 @@ def key_of(card: Card, task: Task, data_sha256: str) -> str:
     return sha256(canonical(identity)).hexdigest()
 
 
+def texts_of(data: Any) -> str:
+    """The sha256 of the file that a collection's deferred texts are in; of several, joined by ``+``.
+
+    :raises Unavailable: when it is not at hand.
+    """
+    return "+".join(dict.fromkeys(texts.sha256 for texts in deferred(data)))
+
+
 def make(
     card: Card, task: Task, loaded: Loaded, measured: Measured, report: dict[str, Any], host: dict[str, Any]
 ) -> Result:
     """The record of one measurement.
 
-    ``data.texts`` is the sha256 over texts that were read because the model asked for them.
+    ``data.texts`` is there when texts were read because the model asked for them; see `texts_of`.
     """
     data = loaded.data
     read = [texts for texts in deferred(data) if texts.used]
-    sources = dict.fromkeys([*loaded.sources, *(source for texts in read for source in texts.sources)])
+    texts = texts_of(data) if read else ""
+    sources = dict.fromkeys([*loaded.sources, *(source for one in read for source in one.sources)])
     counted = {"pairs": 0, "queries": 0, "documents": 0, "relevant": 0, "truncated": 0, "tokens_lost": 0}
     counts = {**counted, **data.counts, "unanswered": measured.unanswered}
     counts |= {name: report[name] for name in ("truncated", "tokens_lost") if name in report}
@@ -70,7 +83,7 @@ def make(
         counts=counts,
         data={
             "sha256": data.sha256,
-            **({"texts": text_sha256(text for texts in read for text in texts)} if read else {}),
+            **({"texts": texts} if texts else {}),
             "pinned": bool(sources) and all(source.sha256 for source in sources),
             "sources": [source.name for source in sources],
         },
@@ -78,7 +91,7 @@ def make(
         settings=dict(card.settings),
         variant=dict(card.variant),
         unprompted=[role for role in _roles(card, task) if role in card.unprompted],
-        key=key_of(card, task, data.sha256),
+        key=key_of(card, task, data.sha256, texts),
         host=host,
     )
 
@@ -125,14 +138,14 @@ def is_whole(path: Path, result: Result) -> bool:
 
 
 def to_json(result: Result) -> bytes:
-    """The result as indented JSON; empty ``ties``, ``variant`` and ``unprompted`` are left out."""
+    """The result as indented JSON; empty ``ties``, ``variant``, ``unprompted`` and ``training`` are left out."""
     return orjson.dumps(as_dict(result), option=orjson.OPT_INDENT_2)
 
 
 def as_dict(result: Result) -> dict[str, Any]:
     """The result as it is written."""
     record: dict[str, Any] = orjson.loads(orjson.dumps(result))
-    return {k: v for k, v in record.items() if v or k not in ("ties", "variant", "unprompted")}
+    return {k: v for k, v in record.items() if v or k not in ("ties", "variant", "unprompted", "training")}
 
 
 def read(path: Path) -> Result:
@@ -158,17 +171,22 @@ def read(path: Path) -> Result:
 
 
 def read_all(roots: Iterable[Path], complain: Callable[[str], None]) -> list[Result]:
-    """Every result under ``roots``; where two have one place, the later root's counts.
+    """Every result under ``roots``, as `located` finds them."""
+    return list(located(roots, complain).values())
+
+
+def located(roots: Iterable[Path], complain: Callable[[str], None]) -> dict[Path, Result]:
+    """Every result under ``roots`` by its path; where two have one place, the later root's counts.
 
     A file there that is not a result is named to ``complain`` and left out.
     """
     places: dict[Path, Path] = {}
     for root in roots:
         places |= {path.relative_to(root): path for path in sorted(root.glob("*/*/*.json"))}
-    found = []
+    found: dict[Path, Result] = {}
     for path in places.values():
         try:
-            found.append(read(path))
+            found[path] = read(path)
         except Unavailable as error:
             complain(f"{error}; left out")
     return found

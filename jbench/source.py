@@ -5,37 +5,35 @@
 the same check. With ``$JBENCH_OFFLINE`` set no socket is opened.
 
 What is not pinned is locked: ``jbench.lock`` in the cache keeps the revision and the sha256 with
-which a file was first opened, and another file is refused from then on.
+which a file was first read to its end, and another file is refused from then on.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import io
 import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from jbench import lock
-from jbench.files import write, writing
-from jbench.types import Absent, Unavailable, UsageError
+from jbench import formats, lock
+from jbench.cache import cache_root, known_sha256
+from jbench.files import locked, writing
+from jbench.types import JbenchError, Unavailable
 
 _RAW = "https://raw.githubusercontent.com/{repo}/{revision}/{path}"
 _CHUNK = 1 << 20
 _ATTEMPTS = 3
-_LARGE = 1 << 24
 _LOCK = "jbench.lock"
 _COMMIT = re.compile("[0-9a-f]{40}")
+_Read = TypeVar("_Read")
 
 
 class Missing(Unavailable):
@@ -45,15 +43,6 @@ class Missing(Unavailable):
 def offline() -> bool:
     """Whether the network is forbidden (``--offline`` sets ``$JBENCH_OFFLINE``)."""
     return os.environ.get("JBENCH_OFFLINE", "") not in ("", "0")
-
-
-def cache_root() -> Path:
-    """The folder for downloads and remembered fingerprints (``$JBENCH_HOME`` or the user's cache)."""
-    if home := os.environ.get("JBENCH_HOME"):
-        return Path(home)
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("jbench"))
 
 
 _opened: ContextVar[list[Source] | None] = ContextVar("opened", default=None)
@@ -95,10 +84,18 @@ class Source:
 
     @property
     def name(self) -> str:
-        """How results and messages name it: ``github:OWNER/NAME@COMMIT7/PATH``."""
+        """How results and messages name it: ``github:OWNER/NAME@COMMIT7/PATH``; a branch stands in full."""
         if self.kind == "local":
             return f"local:{Path(self.file).name}"
-        return f"{self.kind}:{self.repo}@{self.revision[:7]}/{self.file}"
+        revision = self.revision[:7] if _COMMIT.fullmatch(self.revision) else self.revision
+        return f"{self.kind}:{self.repo}@{revision}/{self.file}"
+
+    @property
+    def origin(self) -> str:
+        """Which file of the world it is; two of them never share one, nor does one have two."""
+        if self.kind == "local":
+            return self.name
+        return f"{self.kind}:{self.repo}@{quote(self.revision, safe='')}/{self.file}"
 
     def path(self) -> Path:
         """The file on disk, verified.
@@ -108,76 +105,118 @@ class Source:
         return self.open().path
 
     def open(self) -> Opened:
-        """Find the file and verify it against its pin, or against what was locked when it was first opened.
+        """Find the file, and lock it if nobody pinned it.
+
+        :raises Unavailable: as `find` does.
+        """
+        found = self.find()
+        self.keep(found)
+        return found
+
+    def find(self) -> Opened:
+        """Find the file and verify it against its pin, or against what was locked when it was first read.
 
         :raises Unavailable: when it is nowhere to be had, or its sha256 differs.
         """
-        asked = replace(self, revision=self.branch or self.revision)
-        loose = self.kind != "local" and not (self.sha256 and _COMMIT.fullmatch(asked.revision))
-        held = lock.read(cache_root() / _LOCK).get(asked.name, {}) if loose else {}
-        path, revision = replace(asked, revision=held.get("revision", asked.revision))._find(asked)
-        found = Opened(path, revision, known_sha256(path))
+        asked = self._asked
+        held = lock.read(cache_root() / _LOCK).get(asked.origin) if self._loose else None
+        path, revision = replace(asked, revision=held["revision"] if held else asked.revision)._find(asked)
+        try:
+            found = Opened(path, revision, known_sha256(path))
+        except OSError as error:
+            raise Unavailable(f"cannot read {path}: {error.strerror}") from error
         if self.sha256 and found.sha256 != self.sha256:
             raise Unavailable(
                 f"{self.name}: {path} has sha256 {found.sha256[:12]}…, expected {self.sha256[:12]}…; "
                 "remove it and run again"
             )
-        if loose:
-            lock.keep(cache_root() / _LOCK, asked.name, path, {"revision": revision, "sha256": found.sha256})
+        if held:
+            lock.check(cache_root() / _LOCK, asked.origin, held, path, found.sha256)
         opened = _opened.get()
         if opened is not None and (resolved := replace(self, revision=revision, branch=asked.revision)) not in opened:
             opened.append(resolved)
         return found
 
+    def keep(self, found: Opened) -> None:
+        """Hold the file to what was found, from now on, if nobody pinned it.
+
+        :raises Unavailable: when other bytes were kept before, or the disk refuses.
+        """
+        if self._loose:
+            entry = {"revision": found.revision, "sha256": found.sha256}
+            lock.keep(cache_root() / _LOCK, self._asked.origin, found.path, entry)
+
+    @contextmanager
+    def reading(self, what: str) -> Iterator[Opened]:
+        """The file while it is read as ``what``; it is locked when the block has come to its end.
+
+        :raises Unavailable: as `find` does, and when the block fails; a download that fails is removed.
+        """
+        found = self.find()
+        try:
+            yield found
+        except (JbenchError, MemoryError):
+            raise
+        except Exception as error:  # a stranger's file can be broken in any way; each is one line
+            reason = formats.what_is_wrong(found.path, error)
+            raise Unavailable(f"{self.name} cannot be read as {what} ({reason}); {self._left(found)}") from error
+        self.keep(found)
+
+    def read(self, what: str, parse: Callable[[Path], _Read]) -> _Read:
+        """What ``parse`` makes of the file, read as ``what``; see `reading`."""
+        with self.reading(what) as found:
+            return parse(found.path)
+
     def text(self) -> str:
         """The file as UTF-8 text; a ``.gz`` is unpacked."""
-        path = self.path()
-        raw = path.read_bytes()
-        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
+        return self.read("UTF-8 text", formats.text)
 
     def json(self) -> Any:
         """The file as JSON."""
-        return json.loads(self.text())
+        return self.read("JSON", lambda path: json.loads(formats.text(path)))
 
     def jsonl(self) -> list[dict[str, Any]]:
         """One object a line; empty lines are skipped."""
-        return [json.loads(line) for line in self.text().split("\n") if line.strip()]
+        return self.read("JSON Lines", formats.jsonl)
 
     def tsv(self) -> list[dict[str, str]]:
-        """Tab-separated rows under a header line; quotes are plain characters.
-
-        :raises Unavailable: for a row with more or fewer fields than the header.
-        """
-        reader = csv.DictReader(io.StringIO(self.text(), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
-        rows = list(reader)
-        for number, row in enumerate(rows, 2):
-            if None in row or None in row.values():
-                raise Unavailable(
-                    f"{self.name}: row {number} has not the {len(reader.fieldnames or ())} fields of its head"
-                )
-        return rows
+        """Tab-separated rows under a header line, as many fields in each; quotes are plain characters."""
+        return self.read("tab-separated rows", formats.tsv)
 
     def parquet(self, *columns: str) -> list[dict[str, Any]]:
         """The rows of a parquet file, of ``columns`` or of all."""
-        import pyarrow.parquet as pq
-
-        rows: list[dict[str, Any]] = pq.read_table(self.path(), columns=list(columns) or None).to_pylist()
-        return rows
+        return self.read("parquet", lambda path: formats.parquet(path, list(columns) or None))
 
     def run(self) -> dict[str, dict[str, float]]:
         """A run file in ranx's ``.lz4`` layout."""
-        return ranx_lz4(self.path())
+        return self.read("a run of ranx's", formats.ranx_lz4)
 
-    def fields(self, separator: str | None = None) -> Iterator[list[str]]:
-        """The fields of each line, between ``separator`` or else white space (TREC files)."""
-        return (line.split(separator) for line in self.text().split("\n") if line.strip())
+    def topics(self) -> dict[str, str]:
+        """Queries as Anserini's tools write them: id, a tab, text."""
+        return self.read("topics", formats.topics)
 
     def qrels(self) -> dict[str, dict[str, int]]:
         """Judgements as TREC writes them: query, an unused field, document, grade."""
-        judged: dict[str, dict[str, int]] = {}
-        for query, _, document, grade in self.fields():
-            judged.setdefault(query, {})[document] = int(grade)
-        return judged
+        return self.read("judgements", formats.qrels)
+
+    @property
+    def _asked(self) -> Source:
+        return replace(self, revision=self.branch or self.revision)
+
+    @property
+    def _loose(self) -> bool:
+        """Whether nobody pinned both its revision and its bytes."""
+        return self.kind != "local" and not (self.sha256 and _COMMIT.fullmatch(self._asked.revision))
+
+    def _left(self, found: Opened) -> str:
+        """What becomes of a file that cannot be read, in words."""
+        if self._loose and found.path.is_relative_to(cache_root() / "data"):
+            held = lock.read(cache_root() / _LOCK)
+            with suppress(OSError):
+                if self._asked.origin not in held:  # nobody has ever read it
+                    found.path.unlink()
+                    return "the download is removed"
+        return f"it lies at {found.path}"
 
     @property
     def _place(self) -> Path:
@@ -215,15 +254,9 @@ class Source:
         return self._download(), self.revision
 
     def _download(self) -> Path:
-        from filelock import FileLock
-
         target = cache_root() / "data" / self._place
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unavailable(f"cannot write {target.parent}: {error.strerror}") from error
         # The lock saves a second download; correctness rests on the rename alone.
-        with FileLock(f"{target}.lock"):
+        with locked(target):
             for attempt in range(_ATTEMPTS):
                 if target.is_file():
                     break
@@ -288,76 +321,3 @@ def hub(repo: str, revision: str, path: str, sha256: str | None = None) -> Sourc
 def local(path: str | Path, sha256: str | None = None) -> Source:
     """A file on this machine."""
     return Source("local", "", "", str(path), sha256)
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, 64 hex digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def known_sha256(path: Path) -> str:
-    """`file_sha256`, remembered for a large file by size, mtime and inode."""
-    stat = path.stat()
-    if stat.st_size < _LARGE:
-        return file_sha256(path)
-    return remembered(path, [stat.st_size, stat.st_mtime_ns, stat.st_ino], lambda: file_sha256(path))
-
-
-def remembered(path: Path, state: list[Any], compute: Callable[[], str]) -> str:
-    """What ``compute`` gives for ``path``, kept in the cache for as long as ``state`` (JSON) is the same."""
-    memory = cache_root() / "fingerprints" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
-    try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
-        if known["state"] == state:
-            return str(known["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # a memory that is missing or torn is made again
-    found = compute()
-    with suppress(Unavailable):  # a read-only home costs the memory, not the run
-        write(memory, json.dumps({"state": state, "sha256": found}))
-    return found
-
-
-class Deferred(Absent):
-    """Texts that are read from ``file`` when somebody asks for the first, one for each of ``ids``.
-
-    ``used`` says whether anybody asked since it was last set to False, ``sources`` what was opened.
-    """
-
-    def __init__(self, ids: Sequence[str], file: Source, read: Callable[[], Mapping[str, str]]) -> None:
-        super().__init__(len(ids), "")
-        self.origin = f"{file.kind}:{file.repo}@{file.revision}/{file.file}"
-        self.used = False
-        self.sources: list[Source] = []
-        self._ids, self._file, self._read = ids, file, read
-        self._texts: list[str] | None = None
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.read()[index]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.read())
-
-    def read(self) -> list[str]:
-        """The texts, read now if nobody has.
-
-        :raises UsageError: when the file lacks one.
-        """
-        self.used = True
-        if self._texts is None:
-            with recording() as opened:
-                found = self._read()
-            if lacking := [name for name in self._ids if name not in found]:
-                raise UsageError(f"{self._file.name} has no text of {lacking[0]!r}")
-            self._texts, self.sources = [found[name] for name in self._ids], opened
-        return self._texts
-
-
-def ranx_lz4(path: Path) -> dict[str, dict[str, float]]:
-    """A run file as ranx writes it, CBOR inside lz4 inside lz4, as ``{query: {document: score}}``."""
-    import cbor2
-    import lz4.frame
-
-    run: dict[str, dict[str, float]] = cbor2.loads(lz4.frame.decompress(lz4.frame.decompress(path.read_bytes())))
-    return run

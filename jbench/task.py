@@ -5,23 +5,28 @@ A task never sees batch sizes, prompts or devices: those belong to the model whe
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from functools import _lru_cache_wrapper, partial
 from typing import Any, ClassVar
 
 import numpy as np
 
+from jbench.deferred import Deferred
 from jbench.metrics import Measured, measure_pairs, measure_run, parse
-from jbench.source import Deferred, Missing, Source, recording
+from jbench.source import Missing, Source, recording
 from jbench.types import (
     Collection,
     Float32,
     InvalidScores,
     Model,
+    NotApplicable,
     Pairs,
+    Reranker,
     Run,
     Scorer,
     Searcher,
@@ -41,7 +46,8 @@ class Task:
     ``version`` rises when a number would change; ``load`` returns the data; ``sources`` name
     data sets and splits upstream (for exposure); ``expects`` the counts that loading must meet
     (of `COUNTS`); ``cluster`` maps a query id to a group of queries that are not independent
-    (for resampling).
+    (for resampling); ``queries`` gives the queries alone, id to text, where their collection is
+    too large to load for them.
     """
 
     name: str
@@ -56,6 +62,7 @@ class Task:
     sources: tuple[str, ...] = ()
     expects: Mapping[str, int] = field(default_factory=dict)
     cluster: Callable[[str], str] | None = None
+    queries: Callable[[], Mapping[str, str]] | None = None
 
     kind: ClassVar[str]
 
@@ -67,7 +74,7 @@ class Task:
         if stray := [what for what in self.expects if what not in COUNTS]:
             raise unknown(f"count that {self.id} expects", stray[0], COUNTS)
         for name in self.measures:
-            if parse(name).ranked == (self.kind == "sts"):
+            if not self.fits(name):
                 raise UsageError(f"{self.id}: measure {name!r} does not fit the kind {self.kind}")
         if self.main not in self.measures:
             raise UsageError(f"{self.id}: main measure {self.main!r} is not among {', '.join(self.measures)}")
@@ -76,6 +83,13 @@ class Task:
     def id(self) -> str:
         """``name@protocol``."""
         return f"{self.name}@{self.protocol}"
+
+    def fits(self, measure: str) -> bool:
+        """Whether a known measure is one of this kind's.
+
+        :raises UsageError: for a measure that is not known.
+        """
+        return parse(measure).ranked != (self.kind == "sts")
 
     def data(self) -> Any:
         """Load, and check the kind of data and the counts.
@@ -129,9 +143,19 @@ def load(task: Task) -> Loaded:
 
     :raises JbenchError: as `Task.data` does.
     """
+    _forget(task.load)
     with recording() as opened, redirect_stdout(sys.stderr):  # stdout is data
         data = task.data()
     return Loaded(data, tuple(opened))
+
+
+def _forget(load: Callable[[], Any]) -> None:
+    """Empty the ``functools`` caches of a task's file: what they keep would hide the files it came from."""
+    plain = inspect.unwrap(load.func if isinstance(load, partial) else load)
+    home = str(getattr(plain, "__module__", ""))
+    for kept in getattr(plain, "__globals__", {}).values():
+        if isinstance(kept, _lru_cache_wrapper) and kept.__module__ == home and not home.startswith("jbench."):
+            kept.cache_clear()
 
 
 def fetch(task: Task) -> tuple[Source, ...]:
@@ -140,7 +164,7 @@ def fetch(task: Task) -> tuple[Source, ...]:
     :raises JbenchError: as `Task.data` does.
     """
     loaded = load(task)
-    with task.naming(), redirect_stdout(sys.stderr):
+    with task.naming():
         for texts in deferred(loaded.data):
             texts.read()
     read = [file for texts in deferred(loaded.data) for file in texts.sources]
@@ -159,7 +183,7 @@ class STS(Task):
     def predict(self, model: Model, data: Pairs) -> Float32:
         """float32[n]; higher is closer."""
         if not isinstance(model, Scorer):
-            raise UsageError(f"{model.card.model} scores no sentence pairs, so {self.id} does not apply to it")
+            raise NotApplicable(f"{model.card.model} scores no sentence pairs, so {self.id} does not apply to it")
         return model.score(list(zip(data.left, data.right, strict=True)), ("sts", "sts"))
 
     def measure(self, prediction: Float32, data: Pairs) -> Measured:
@@ -199,9 +223,9 @@ class Retrieval(Ranked):
     def rank(self, model: Model, data: Collection) -> Run:
         """The best documents of each query, 100 deep or as deep as the measures look."""
         if not isinstance(model, Searcher):
-            raise UsageError(
+            raise NotApplicable(
                 f"{model.card.model} cannot search a whole corpus, which {self.id} asks for; "
-                f"write rerank(bm25:char-bigram, 100, {model.card.model})"
+                f"write 'rerank(bm25:char-bigram, 100, {model.card.given or model.card.model})'"
             )
         return model.search(data.queries, data.documents, max(100, *(parse(m).k for m in self.measures)))
 
@@ -219,11 +243,13 @@ class Reranking(Ranked):
         if data.candidates is None:
             raise UsageError(f"{self.id}: load() gave no candidates to rerank")
         lists = [data.candidates[q] for q in data.queries.ids]
-        if not isinstance(model, Scorer):
+        if not isinstance(model, Scorer | Reranker):
             return self._listed(model, data, max(map(len, lists)))
         at = {d: i for i, d in enumerate(data.documents.ids)}
         query = np.repeat(np.arange(len(lists)), [len(docs) for docs in lists]).astype(np.int64)
         document = np.array([at[d] for docs in lists for d in docs], np.int64)
+        if isinstance(model, Reranker):
+            return model.rerank(data.queries, data.documents, query, document)
         pairs = [
             (data.queries.texts[q], data.documents.texts[d])
             for q, d in zip(query.tolist(), document.tolist(), strict=True)
@@ -233,10 +259,10 @@ class Reranking(Ranked):
 
     def _listed(self, model: Model, data: Collection, depth: int) -> Run:
         if not isinstance(model, Searcher):
-            raise UsageError(f"{model.card.model} ranks nothing, so {self.id} does not apply to it")
+            raise NotApplicable(f"{model.card.model} ranks nothing, so {self.id} does not apply to it")
         if model.card.adapter == "rerank":
             second = model.card.settings["second"]["model"]
-            raise UsageError(f"{self.id} gives the candidates; of {model.card.model}, score {second} alone")
+            raise NotApplicable(f"{self.id} gives the candidates; of {model.card.model}, score {second} alone")
         run = model.search(data.queries, data.documents, depth)
         for i, query in enumerate(data.queries.ids):
             listed = set((data.candidates or {})[query])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +50,10 @@ class UsageError(JbenchError):
     exit = 2
 
 
+class NotApplicable(UsageError):
+    """A task asks for what the model does not do: no fault of either."""
+
+
 class InvalidScores(JbenchError):
     """Scores that no ranking can be made of: non-finite, duplicated, degenerate."""
 
@@ -59,6 +64,16 @@ class Unavailable(JbenchError):
     """Data, a model or the disk is not to be had."""
 
     exit = 5
+
+
+def told(error: Exception) -> tuple[str, int, str]:
+    """What went wrong in one line, the exit code it asks for, and the trace if it is a bug."""
+    said = " ".join(str(error).split())
+    if isinstance(error, JbenchError):
+        return said, error.exit, ""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch has one of its own
+        return f"out of memory: {said}".rstrip(": "), Unavailable.exit, ""
+    return f"{type(error).__name__}: {said}", 1, "".join(traceback.format_exception(error))
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
@@ -365,7 +380,8 @@ class Card:
 
     ``variant`` holds what was asked for beyond the checkpoint's own settings (settings,
     prompts, dtype); ``unprompted`` the roles for which the model's family has a prompt that
-    was not used.
+    was not used. ``given`` is what was typed for it and ``training`` what its files say of its
+    training (see `jbench.manifest`), which are no part of its identity.
     """
 
     model: str
@@ -375,6 +391,8 @@ class Card:
     settings: Mapping[str, Any] = field(default_factory=dict)
     variant: Mapping[str, Any] = field(default_factory=dict)
     unprompted: tuple[str, ...] = ()
+    given: str = field(default="", compare=False)
+    training: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @runtime_checkable
@@ -409,11 +427,21 @@ class Searcher(Model, Protocol):
         ...
 
 
+@runtime_checkable
+class Reranker(Model, Protocol):
+    """A model that orders given candidates as a whole, where a score of each pair by itself has no meaning."""
+
+    def rerank(self, queries: Texts, documents: Texts, query: Int64, document: Int64) -> Run:
+        """The candidates ordered: row i pairs query ``query[i]`` with document ``document[i]`` (positions)."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """One model on one task, everything inside itself (its JSON is the record).
 
-    ``host`` is what may differ between two equal results: it is outside equality.
+    ``host`` is what may differ between two equal results: it is outside equality. So is ``training``,
+    what was declared or read of the model's training data: a claim about a model, not about a score.
     """
 
     schema: int
@@ -434,6 +462,7 @@ class Result:
     settings: dict[str, Any]
     variant: dict[str, Any] = field(default_factory=dict)
     key: str
+    training: dict[str, Any] = field(default_factory=dict, compare=False)
     host: dict[str, Any] = field(default_factory=dict, compare=False)
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jbench.cache import file_sha256
 from jbench.registry import own_tasks
-from jbench.source import Source, file_sha256
+from jbench.source import Source
 
 
 def write(root: Path, source: Source, content: Any) -> Source:

@@ -5,15 +5,19 @@ import json
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jbench import Collection, Texts, arrow, local, rows
-from jbench.source import cache_root
+from jbench import Collection, Texts, arrow, hub, local, rows
+from jbench.cache import cache_root
 from jbench.types import Unavailable, UsageError
+
+DEAD = 2**31 - 1
+"""A number that no process has."""
 
 ODD = [
     {"id": "1#0", "title": "2020-01-01", "text": "a\u2028b\u2029c\x85d\x0be\x0cf"},
@@ -151,7 +155,7 @@ def test_a_table_is_made_once_for_the_same_bytes_and_columns(tmp_path, monkeypat
     rows([one], "text", "id")
     rows([jsonl(tmp_path / "x.jsonl", numbered(4))], "id", "text")
     assert len(made) == 3
-    assert {p.suffix for p in (cache_root() / "arrow").iterdir()} == {".arrow", ".lock"}
+    assert {p.suffix for p in (cache_root() / "arrow").iterdir()} == {".arrow", ".lock", ".sha256"}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +168,7 @@ def test_a_table_is_made_once_for_the_same_bytes_and_columns(tmp_path, monkeypat
         ("x.jsonl", b'["id", "text"]\n', "TypeError"),
         ("x.jsonl", b'{"id": "1", "text": "\xff"}\n', "JSONDecodeError"),
         ("x.jsonl.gz", b"no gzip", "BadGzipFile"),
-        ("x.jsonl.gz", gzip.compress(b'{"id": "1", "text": "a"}\n' * 99)[:-9], "EOFError"),
+        ("x.jsonl.gz", gzip.compress(b'{"id": "1", "text": "a"}\n' * 99, mtime=0)[:-9], "EOFError"),
         ("x.parquet", b"no parquet", "ArrowInvalid"),
     ],
 )
@@ -176,19 +180,123 @@ def test_a_file_that_is_not_what_its_name_says_is_one_line_and_leaves_nothing(na
     assert not list((cache_root() / "arrow").glob("*.arrow"))
 
 
+NO_TEXTS = {"list": ["x"], "float": 1.5, "bool": True, "bytes": b"x"}
+
+
+@pytest.mark.parametrize("kind", NO_TEXTS)
+def test_both_kinds_of_file_refuse_what_is_no_text(kind, tmp_path):
+    row = {"id": "1", "text": NO_TEXTS[kind]}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "x.parquet")
+    with pytest.raises(Unavailable, match=r"x\.parquet cannot be read .* \(TypeError: column 'text' is of "):
+        rows([local(tmp_path / "x.parquet")], "id", "text")
+    if kind != "bytes":
+        with pytest.raises(Unavailable, match=r"is a (list|float|bool), not a string"):
+            rows([jsonl(tmp_path / "x.jsonl", [row])], "id", "text")
+
+
+def test_strings_of_any_arrow_type_are_texts(tmp_path):
+    ids = pa.array(["a", None, "a"])
+    for i, column in enumerate((ids.cast(pa.large_string()), ids.dictionary_encode(), pa.nulls(3))):
+        pq.write_table(pa.table({"id": column}), tmp_path / f"{i}.parquet")
+        assert list(rows([local(tmp_path / f"{i}.parquet")], "id").column("id")) == (
+            ["a", "", "a"] if i < 2 else [""] * 3
+        )
+
+
+def test_a_corrupt_page_is_one_line(tmp_path):
+    pq.write_table(pa.table({"id": [str(i) for i in range(50_000)]}), tmp_path / "x.parquet")
+    raw = bytearray((tmp_path / "x.parquet").read_bytes())
+    raw[200:3000] = b"\xff" * 2800
+    (tmp_path / "x.parquet").write_bytes(raw)
+    with pytest.raises(Unavailable, match=r"x\.parquet cannot be read as rows of id \("):
+        rows([local(tmp_path / "x.parquet")], "id")
+    assert not list((cache_root() / "arrow").glob("*.arrow"))
+
+
 def test_a_parquet_file_without_the_column_is_named(tmp_path):
     pq.write_table(pa.Table.from_pylist([{"id": "1"}]), tmp_path / "x.parquet")
     with pytest.raises(Unavailable, match="cannot be read as rows of id, text"):
         rows([local(tmp_path / "x.parquet")], "id", "text")
 
 
-def test_a_table_that_was_torn_is_named(tmp_path):
+def damaged(raw):
+    """As a crash, a full disk or a bad one leave a table; the first reads as fewer rows."""
+    altered = bytearray(raw)
+    place = raw.find("本文3".encode())
+    altered[place : place + 3] = "字".encode()
+    boundary = raw.rfind(b"\xff\xff\xff\xff", 0, len(raw) - 8)
+    return [raw[:boundary], raw[: len(raw) // 2], raw[:4], b"", b"torn", bytes(altered)]
+
+
+@pytest.mark.parametrize("damage", range(6))
+def test_a_table_that_is_not_as_it_was_written_is_made_again(damage, tmp_path):
+    file = jsonl(tmp_path / "x.jsonl", numbered(10_000))
+    rows([file], "id", "text")
+    (table,) = (cache_root() / "arrow").glob("*.arrow")
+    raw = table.read_bytes()
+    table.unlink()  # it may be mapped
+    table.write_bytes(damaged(raw)[damage])
+    again = rows([file], "id", "text")
+    assert list(again.column("text")) == [row["text"] for row in numbered(10_000)]
+    assert table.read_bytes() == raw
+
+
+def test_a_table_that_was_killed_before_its_checksum_is_made_again(tmp_path, monkeypatch):
     file = jsonl(tmp_path / "x.jsonl", numbered(3))
     rows([file], "id")
-    (table,) = (cache_root() / "arrow").glob("*.arrow")
-    table.write_bytes(b"torn")
-    with pytest.raises(Unavailable, match="is not whole; remove it"):
-        rows([file], "id")
+    (checksum,) = (cache_root() / "arrow").glob("*.sha256")
+    checksum.unlink()
+    left = checksum.with_name(f".{checksum.stem}.arrow.{DEAD}.0123abcd.tmp")
+    left.write_text("half")
+    assert len(rows([file], "id")) == 3
+    assert checksum.exists()
+    assert not left.exists()
+
+
+def test_a_home_that_is_prepared_and_read_only_will_do(tmp_path, monkeypatch):
+    place = tmp_path / "hub" / "org" / "set" / "main"
+    place.mkdir(parents=True)
+    monkeypatch.setenv("JBENCH_MIRROR", str(tmp_path))
+    jsonl(place / "x.jsonl", numbered(3))
+    file = hub("org/set", "main", "x.jsonl")
+    rows([file], "id")
+
+    def refuse(*arguments, **named):
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as read_only:
+        for name in ("mkdir", "touch", "write_text"):
+            read_only.setattr(Path, name, refuse)
+        read_only.setattr("filelock.FileLock.acquire", refuse)
+        read_only.setattr("jbench.files.os.replace", refuse)
+        assert len(rows([file], "id")) == 3
+        with pytest.raises(Unavailable, match=r"^cannot write .*\.arrow: Read-only file system$"):
+            rows([file], "text")
+
+
+@pytest.mark.parametrize(("files", "columns"), [(0, ["id"]), (1, []), (1, ["id", "id"])])
+def test_rows_of_nothing_are_refused(files, columns, tmp_path):
+    with pytest.raises(UsageError, match="give one or more of each, none twice"):
+        rows([local(tmp_path / "x.jsonl")] * files, *columns)
+
+
+def test_a_disk_that_refuses_the_table_is_not_the_files_fault(tmp_path):
+    program = """
+        import resource, signal, sys
+        from jbench import local, rows
+        from jbench.types import Unavailable
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            rows([local(sys.argv[1])], "id", "text")
+        except Unavailable as error:
+            print(error)
+    """
+    jsonl(tmp_path / "x.jsonl", numbered(9000))
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "x.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("cannot write ")
+    assert done.stdout.endswith(".arrow: File too large\n")
 
 
 def test_a_collection_on_disk_is_checked_and_known_as_one_in_memory(many):

@@ -9,7 +9,8 @@ import pytest
 
 from jbench import Result
 from jbench.board import draw
-from jbench.registry import Average, Board, Column, check_columns, find_board, find_tasks
+from jbench.published import PublishedCell
+from jbench.registry import Average, Board, Column, board_tasks, find_board
 from jbench.render import FORMATS
 from jbench.types import Unavailable, UsageError
 
@@ -92,7 +93,7 @@ def test_markdown_is_aligned_bold_and_explained():
         "| part  |  **99.00** |             |           |\n\n"
         "- A spearman: a@x, version 1\n"
         "- Figures are percentages, the best of a column bold; an empty cell was not measured.\n"
-        "- mean of 2: mean of 2 columns, complete rows only.\n"
+        "- mean of 2: the mean of A spearman, b@x ndcg@10; complete rows only.\n"
         "- ≈ documents tie: another order of them moves the figure, by 25.00 at the most.\n"
     )
 
@@ -189,11 +190,11 @@ def test_a_bad_definition_is_one_line(text, says, tmp_path):
 def test_a_column_that_its_task_would_leave_empty_is_refused(change, says, tmp_path):
     (tmp_path / "x.toml").write_text(GOOD.replace("a@x", "mini-qa@v1").replace("ndcg@10", "recall@1"))
     board = find_board(str(tmp_path / "x.toml"))
-    check_columns(board, find_tasks(["mini-qa@v1"]))
+    assert [task.id for task in board_tasks(board)] == ["mini-qa@v1"]
     text = GOOD.replace("a@x", "mini-qa@v1").replace(*change)
     (tmp_path / "x.toml").write_text(text)
     with pytest.raises(UsageError, match=says):
-        check_columns(find_board(str(tmp_path / "x.toml")), find_tasks(["mini-qa@v1"]))
+        board_tasks(find_board(str(tmp_path / "x.toml")))
 
 
 def test_the_order_in_which_a_variant_was_typed_splits_no_row():
@@ -226,3 +227,116 @@ def test_a_mean_runs_over_its_columns_alone_though_one_task_has_two():
 
 def test_results_are_compared_without_their_host():
     assert result("m", "a@x", 0.5) == replace(result("m", "a@x", 0.5), host={"seconds": 9})
+
+
+SIDE = BOARD.model_copy(update={"published": ("jqara", "jee")})
+
+
+def quoted(model, task, value, decimals, origin="jee", note="", source="o/jee@1:scores.txt"):
+    measure = "spearman" if task == "a@x" else "ndcg@10"
+    return PublishedCell(model, task, measure, value, decimals, source, note, origin)
+
+
+QUOTED = [
+    quoted("high", "a@x", 0.8305, 4, note="fp16; called High there"),
+    quoted("high", "b@x", 0.61, 2, note="fp16"),
+    quoted("far", "a@x", 0.70123, 5, "jqara", source="o/jqara@2:README.md"),
+    quoted("unseen", "a@x", 0.9, 4, "mteb"),
+    quoted("high", "c@x", 0.9, 4),
+]
+
+
+def test_published_and_measured_rows_stand_in_one_table_and_never_mix():
+    table = draw(SIDE, RESULTS, QUOTED)
+    assert [(r.label, r.whose, r.average) for r in table.rows] == [
+        ("high", "published: JapaneseEmbeddingEval", pytest.approx(0.72025)),
+        ("high", "measured here", 0.625),
+        ("low", "measured here", 0.375),
+        ("part", "measured here", None),
+        ("far", "published: JQaRA and JaCWIR", None),
+    ]
+    assert draw(SIDE, RESULTS[::-1], QUOTED[::-1]) == table
+
+
+def test_a_published_half_never_completes_a_measured_one():
+    found = draw(SIDE, [result("m", "a@x", 0.5)], [quoted("m", "b@x", 0.5, 2), quoted("m", "a@x", 0.1, 2, "jqara")])
+    assert [r.average for r in found.rows] == [None, None, None]
+
+
+def test_two_sources_of_one_family_make_one_row():
+    board = SIDE.model_copy(update={"published": ("jqara", "jacwir")})
+    (row,) = draw(board, [], [quoted("m", "a@x", 0.5, 2, "jqara"), quoted("m", "b@x", 0.25, 2, "jacwir")]).rows
+    assert (row.published, row.average) == ("JQaRA and JaCWIR", 0.375)
+
+
+def test_a_board_without_sources_shows_no_published_number():
+    for form in FORMATS.values():
+        assert form(draw(BOARD, RESULTS, QUOTED)) == form(draw(BOARD, RESULTS))
+    assert "published" not in FORMATS["json"](draw(BOARD, RESULTS))
+
+
+def test_a_source_that_is_not_known_is_one_line():
+    with pytest.raises(UsageError, match=r"unknown published source of board two\.v1 'jea'; did you mean jee"):
+        draw(BOARD.model_copy(update={"published": ("jea",)}), [])
+
+
+def test_markdown_marks_whose_a_row_is_and_numbers_its_notes():
+    assert FORMATS["md"](draw(SIDE, RESULTS, QUOTED)) == (
+        "# Two tasks (two.v1, draft)\n\n"
+        "| model  | source                           | A spearman | b@x ndcg@10 | mean of 2 |\n"
+        "| :----- | :------------------------------- | ---------: | ----------: | --------: |\n"
+        "| high ¹ | published: JapaneseEmbeddingEval |    83.05 ² |      **61** |     72.03 |\n"
+        "| high   | measured here                    |      75.00 |     50.00 ≈ |     62.50 |\n"
+        "| low    | measured here                    |      50.00 |       25.00 |     37.50 |\n"
+        "| part   | measured here                    |  **99.00** |             |           |\n"
+        "| far    | published: JQaRA and JaCWIR      |     70.123 |             |           |\n\n"
+        "- A spearman: a@x, version 1\n"
+        "- Figures are percentages, the best of a column bold; an empty cell was not measured.\n"
+        "- source: a row is measured here throughout, or published elsewhere and shown as printed; a mean is of the "
+        "figures in its row. The CSV has the source of each figure.\n"
+        "- JQaRA and JaCWIR: o/jqara@2:README.md\n"
+        "- JapaneseEmbeddingEval: o/jee@1:scores.txt\n"
+        "- mean of 2: the mean of A spearman, b@x ndcg@10; complete rows only.\n"
+        "- ≈ documents tie: another order of them moves the figure, by 25.00 at the most.\n"
+        "- ¹ fp16\n"
+        "- ² called High there\n"
+    )
+
+
+def test_several_files_of_one_place_are_named_by_the_place():
+    found = [quoted("m", "a@x", 0.5, 2, source=f"o/jee@{i}:scores/{i}.txt") for i in range(2)]
+    assert "\n- JapaneseEmbeddingEval: o/jee\n" in FORMATS["md"](
+        draw(SIDE, [], [found[0], replace(found[1], model="n")])
+    )
+
+
+def test_csv_marks_whose_a_row_is_and_keeps_the_printed_decimals():
+    first, second, *_, last = csv.DictReader(io.StringIO(FORMATS["csv"](draw(SIDE, RESULTS, QUOTED))))
+    assert (first["source"], second["source"]) == ("published: JapaneseEmbeddingEval", "measured here")
+    assert (first["a@x spearman"], first["b@x ndcg@10"], second["a@x spearman"]) == ("0.8305", "0.61", "0.75")
+    assert (first["a@x spearman source"], first["a@x spearman notes"]) == (
+        "o/jee@1:scores.txt",
+        "fp16; called High there",
+    )
+    assert (last["a@x spearman"], last["b@x ndcg@10"], last["b@x ndcg@10 source"]) == ("0.70123", "", "")
+
+
+def test_json_marks_whose_a_row_is():
+    found = json.loads(FORMATS["json"](draw(SIDE, RESULTS, QUOTED)))
+    assert found["board"]["published"] == ["jqara", "jee"]
+    published, measured, *_ = found["rows"]
+    assert published["published"] == "JapaneseEmbeddingEval"
+    assert published["cells"][1] == {
+        "value": 0.61, "ties": None, "decimals": 2, "source": "o/jee@1:scores.txt", "notes": ["fp16"],
+    }  # fmt: skip
+    assert "published" not in measured
+    assert measured["cells"][1] == {"value": 0.5, "ties": [0.4, 0.65]}
+
+
+def test_a_hostile_note_stays_text():
+    from markdown_it import MarkdownIt
+
+    hostile = quoted("m", "a@x", 0.5, 2, note="<img src=x> [x](y) | z", source="<b>[x](y)")
+    tokens = MarkdownIt("commonmark").enable("table").parse(FORMATS["md"](draw(SIDE, [], [hostile])))
+    kinds = {child.type for t in tokens if t.type == "inline" for child in t.children}
+    assert kinds <= {"text", "text_special", "strong_open", "strong_close"}

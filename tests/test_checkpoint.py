@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from jbench.models.checkpoint import Checkpoint, locate
+from jbench.models.checkpoint import Checkpoint
+from jbench.models.locate import locate
 from jbench.types import Unavailable, UsageError
 
 ST = "sentence_transformers"
@@ -283,6 +284,104 @@ def test_a_checkpoint_that_is_not_whole_is_one_line_that_names_the_file(files, s
         folder(tmp_path, files).check_weights()
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
+
+
+ELSEWHERE = ["../outside", "/outside", "0_Transformer/../../outside", "..", "..\\outside"]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
+def test_what_lies_outside_is_no_part_of_a_checkpoint(path, tmp_path):
+    (tmp_path / "outside").mkdir()
+    where = path if path != "/outside" else str(tmp_path / "outside")
+    (tmp_path / "outside" / "w.safetensors").write_bytes(b"x")
+    moved = folder(tmp_path / "a", {**POOLED, "modules.json": [{"type": f"{ST}.models.Transformer", "path": where}]})
+    for ask in (lambda: moved.modules, lambda: moved.kind, moved.check_weights, moved.pickled):
+        with pytest.raises(Unavailable) as caught:
+            ask()
+        assert str(caught.value) == f"x: modules.json names {where}, which lies outside the checkpoint"
+    index = {"weight_map": {"a": f"{where}/w.safetensors"}}
+    sharded = folder(tmp_path / "b", {**WHOLE, "model.safetensors.index.json": index})
+    with pytest.raises(
+        Unavailable, match=r"^x: model\.safetensors\.index\.json names .*, which lies outside the checkpoint$"
+    ):
+        sharded.check_weights()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"5", "x: modules.json is no list of modules"),
+        (b"null", "x: modules.json is no list of modules"),
+        (b'{"a": 1}', "x: modules.json is no list of modules"),
+        (b"[5]", "x: modules.json has a row without type and path"),
+        (b'[{"type": "a", "path": 3}]', "x: modules.json has a row without type and path"),
+        (b'[{"type": null, "path": ""}]', "x: modules.json has a row without type and path"),
+        (b"\xff", "x: modules.json is not JSON ('utf-8' codec"),
+        (b"[" * 100_000, "x: modules.json is not JSON (maximum recursion"),
+    ],
+)
+def test_modules_that_are_none_are_one_line(content, says, tmp_path):
+    with pytest.raises(Unavailable) as caught:
+        folder(tmp_path, {"modules.json": content}).check_weights()
+    assert str(caught.value).startswith(says)
+
+
+@pytest.mark.parametrize("named", [[], {}, "model.safetensors", {"a": 5}])
+def test_an_index_of_another_shape_is_one_line(named, tmp_path):
+    files = {**WHOLE, "model.safetensors.index.json": {"weight_map": named}}
+    with pytest.raises(Unavailable, match=r"^x: model\.safetensors\.index\.json names no file for each weight$"):
+        folder(tmp_path, files).check_weights()
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"id2label": 1}, "x: id2label in config.json is 1, not a table of labels"),
+        ({"id2label": ["a"]}, "x: id2label in config.json is ['a'], not a table of labels"),
+        ({"num_labels": "one"}, "x: num_labels in config.json is 'one', not a number"),
+        ({"num_labels": [1]}, "x: num_labels in config.json is [1], not a number"),
+    ],
+)
+def test_labels_of_another_type_are_one_line(config, says, tmp_path):
+    with pytest.raises(Unavailable) as caught:
+        _ = folder(tmp_path, {"config.json": config}).labels
+    assert str(caught.value) == says
+
+
+@pytest.mark.parametrize("prompts", [["query: "], "query: ", {"query": 5}, {"query": ["a"]}])
+def test_prompts_of_another_type_are_one_line(prompts, tmp_path):
+    checkpoint = folder(tmp_path, {"config_sentence_transformers.json": {"prompts": prompts}})
+    with pytest.raises(Unavailable, match=r"^x: prompts in config_sentence_transformers\.json are no texts by name$"):
+        _ = checkpoint.own_prompts
+
+
+def test_a_prompt_may_be_left_out(tmp_path):
+    files = {"config_sentence_transformers.json": {"prompts": {"query": None, "document": "d: "}}}
+    assert folder(tmp_path, files).own_prompts == {"default": "", "query": "", "document": "d: "}
+
+
+NO_LENGTHS = ["512", -1, 0, True, [512], None, float("nan")]
+
+
+@pytest.mark.parametrize("value", NO_LENGTHS)
+def test_a_length_that_is_none_says_nothing(value, tmp_path):
+    files = {
+        "sentence_bert_config.json": {"max_seq_length": value},
+        "tokenizer_config.json": {"model_max_length": value},
+        "config.json": {**BERT, "max_position_embeddings": value},
+    }
+    assert folder(tmp_path / "a", files).max_length is None
+    assert folder(tmp_path / "b", {**files, "config.json": {"max_position_embeddings": 64}}).max_length == 64
+    assert folder(tmp_path / "c", {**files, "tokenizer_config.json": {"model_max_length": 32}}).max_length == 32
+    roberta = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": value}
+    assert folder(tmp_path / "d", {"config.json": roberta}).positions == 513
+    assert folder(tmp_path / "e", {"config.json": {**roberta, "pad_token_id": 1}}).positions == 512
+
+
+def test_a_similarity_that_is_no_name_is_cosine(tmp_path):
+    assert (
+        folder(tmp_path, {"config_sentence_transformers.json": {"similarity_fn_name": ["dot"]}}).similarity == "cosine"
+    )
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,19 @@ def line(done):
     return lines[0]
 
 
+def test_a_board_shows_published_columns_and_runs_the_others(tmp_path):
+    columns = "".join(
+        f"[[columns]]\ntask = '{task}'\nversion = 1\nmeasure = '{measure}'\n"
+        for task, measure in (("mini-sts@v1", "spearman"), ("jsick@jmteb-v1", "spearman"))
+    )
+    (tmp_path / "x.toml").write_text(f"name = 'x'\nversion = 1\ntitle = 'X'\nstatus = 'draft'\n{columns}")
+    done = jbench("run", "ngram", "--board", "x.toml", cwd=tmp_path)
+    assert next(row.split("|")[1:-1] for row in done.stdout.splitlines() if row.startswith("| ngram"))[2].strip() == ""
+    assert "jsick@jmteb-v1" in done.stdout
+    fetched = json.loads(jbench("fetch", "--board", "x.toml", "ngram", "--json", cwd=tmp_path).stdout)
+    assert {row["what"] for row in fetched} == {"mini-sts@v1", "ngram"}
+
+
 def test_run_without_arguments_draws_the_embedded_board(tmp_path):
     done = jbench("run", cwd=tmp_path)
     table = [row for row in done.stdout.splitlines() if row.startswith("|")]
@@ -97,6 +110,18 @@ def test_a_checkpoint_meets_the_baselines_on_a_board(tmp_path, dense_bert):
         (["run", "run:nowhere", "--task", "mini-qa"], 5, "run file nowhere does not exist"),
         (["run", "ngram", "--task", "jsts@valid1457"], 5, "put it at $JBENCH_MIRROR/github/yahoojapan/JGLUE"),
         (["run", "ngram", "--task", "x", "--task-dir", "nowhere"], 5, "task folder nowhere does not exist"),
+        (["compare", "ngram", "ngrm"], 2, "unknown result 'ngrm'; did you mean ngram?"),
+        (
+            ["compare", "ngram", "ngrm", "--task", "mini-sts", "--task", "mini-qa"],
+            2,
+            "unknown model 'ngrm'; did you mean ngram?",
+        ),
+        (["compare", "ngram", "run:nowhere", "--task", "mini-qa"], 5, "run file nowhere does not exist"),
+        (["compare", "ngram", "ngram", "--task", "x", "--board", "mini"], 2, "give --board or --task, not both"),
+        (["compare", "ngram", "ngram", "--task-dir", "."], 2, "name those to compare on with --task"),
+        (["compare", "ngram", "ngram", "--fail-below", "1.5"], 2, "--fail-below 1.5: expected a fraction"),
+        (["compare", "ngram", "ngram", "--resamples", "9"], 2, "9 resamples are too few: 99 or more"),
+        (["compare", "ngram", "ngram", "--results", "new", "--results", "nowhere"], 5, "folder nowhere does not exist"),
         (["board", "mini", "--format", "htm"], 2, "unknown format 'htm'"),
         (["board", "mini", "--check"], 2, "--check compares with --output FILE"),
         (["board", "mini", "--check", "--output", "nowhere.md"], 1, "nowhere.md differs from what the results give"),
@@ -124,6 +149,42 @@ def test_a_bad_run_file_is_one_line_and_leaves_nothing(rows, code, says, tmp_pat
     done = jbench("run", "run:r.trec", "--task", "mini-qa@v1", cwd=tmp_path, code=code)
     assert says in line(done)
     assert not (tmp_path / "jbench-results").exists()
+
+
+def test_two_models_are_compared_for_people_and_programs(tmp_path):
+    (tmp_path / "r.trec").write_text("aq01 Q0 a01 1 0.9 t\n")
+    command = ["compare", "ngram", "run:r.trec", "--task", "mini-qa"]
+    done = jbench(*command, cwd=tmp_path)
+    head, row, method = done.stdout.splitlines()
+    assert head.split() == ["task", "measure", "A", "B", "difference", "95", "%", "interval", "p", "Holm", "p", "n"]
+    assert row.split()[:5] == ["mini-qa@v1", "recall@1", "47.32", "0.00", "-47.32"]
+    assert method.startswith("A is ngram, B is r; ")
+    assert "r on mini-qa@v1: recall@1 0.0000" in done.stderr
+    done = jbench(*command, "--json", "--fail-below", "0.001", "--seed", "3", "--resamples", "99", cwd=tmp_path, code=4)
+    report = json.loads(done.stdout)
+    (one,) = report["comparisons"]
+    assert (report["a"]["label"], report["b"]["label"], report["b"]["adapter"]) == ("ngram", "r", "run")
+    assert (one["seed"], one["resamples"], one["items"], one["clusters"], one["p"]) == (3, 99, 112, None, 0.02)
+    assert "regression: mini-qa@v1 recall@1: -47.32" in done.stderr
+    assert (tmp_path / "jbench-results" / "r").is_dir()
+
+
+def test_a_models_name_gives_a_terminal_no_orders(tmp_path):
+    name = "a\x1b[31m"
+    jbench("run", "ngram", "--name", name, "--task", "mini-qa", cwd=tmp_path)
+    done = jbench("compare", "ngram", name, "--resamples", "99", cwd=tmp_path)
+    assert "B is a[31m;" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr + jbench("models", cwd=tmp_path).stdout
+
+
+def test_a_gate_that_cannot_be_judged_is_an_error(tmp_path):
+    (tmp_path / "r.trec").write_text("aq01 Q0 a01 1 0.9 t\n")
+    jbench("run", "run:r.trec", "--task", "mini-qa", cwd=tmp_path)
+    next(tmp_path.rglob("*.values.parquet")).unlink()
+    done = jbench("compare", "ngram", "r", cwd=tmp_path)
+    assert "none: no per-query values lie beside the result" in done.stdout
+    done = jbench("compare", "ngram", "r", "--fail-below", "0.001", cwd=tmp_path, code=5)
+    assert "on mini-qa@v1 recall@1 cannot be told: no per-query values lie beside the result" in line(done)
 
 
 def test_a_query_that_a_run_misses_is_said_and_counts_zero(tmp_path):
@@ -368,7 +429,7 @@ def test_elsewhere_long_work_gives_plain_lines_now_and_then():
 
 
 def test_help_loads_nothing_heavy(tmp_path):
-    for command in (["--help"], ["run", "--help"], ["--version"]):
+    for command in (["--help"], ["run", "--help"], ["compare", "--help"], ["--version"]):
         done = subprocess.run(
             [sys.executable, "-X", "importtime", "-m", "jbench", *command],
             capture_output=True, text=True, cwd=tmp_path, check=True,

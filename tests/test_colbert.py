@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jbench import Texts, open_model
-from jbench.models.checkpoint import locate
 from jbench.models.colbert import Layout
+from jbench.models.locate import locate
 from jbench.models.options import Options
 from jbench.types import Unavailable, UsageError
 from tests import tiny
@@ -211,6 +211,92 @@ def test_a_sentence_transformer_without_a_projection_is_no_colbert(dense_bert):
 def test_stanfords_metadata_is_read_as_written(metadata, expected, colbert_native, tmp_path):
     layout = Layout.of(locate(str(tiny.stanford(tmp_path / "c", colbert_native, **metadata)), None))
     assert (layout.query_length, layout.document_length, layout.attend) == expected
+
+
+def edited(source, folder, **files):
+    """A copy of a checkpoint with keys of its JSON files laid over; ``__`` in a name is a dot."""
+    shutil.copytree(source, folder)
+    for name, content in files.items():
+        path = folder / f"{name.replace('__', '.')}.json"
+        path.write_text(json.dumps({**(json.loads(path.read_text()) if path.exists() else {}), **content}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("source", "own", "backbone"),
+    [
+        ("colbert_native", {}, {"query_expansion": {"strategy": "min", "length": 12}, "query_length": 20}),
+        ("colbert_native", {}, {"query_expansion": {"strategy": "min", "length": 12}}),
+        ("colbert_native", {}, {"query_expansion": {"strategy": "fixed", "length": 16, "attend": True}}),
+        (
+            "colbert_native",
+            {},
+            {"query_expansion": {"strategy": "fixed", "length": 16, "attend": True, "token": "[PAD]"}},
+        ),
+        ("colbert_native", {}, {"query_expansion": None, "query_length": 9}),
+        ("colbert_native", {"similarity_fn_name": "meanmaxsim"}, {}),
+        ("colbert_native", {"similarity_fn_name": "maxmaxsim"}, {}),
+        ("colbert_pylate", {"query_expansion": {"strategy": "min", "length": 8}, "query_length": 10}, {}),
+        ("colbert_pylate", {"attend_to_expansion_tokens": True}, {}),
+        ("colbert_pylate", {"query_length": None, "document_length": None}, {}),
+        (
+            "colbert_pylate",
+            {"query_prefix": "[unused0] ", "prompts": {"query": "[unused0] ", "document": "文書: "}},
+            {},
+        ),
+        ("colbert_native", {"attend_to_mask_tokens": True, "prompts": {}}, {}),
+    ],
+)
+def test_every_way_of_reading_that_the_files_ask_for_is_the_librarys(source, own, backbone, request, tmp_path, library):
+    folder = edited(
+        request.getfixturevalue(source),
+        tmp_path / "c",
+        config_sentence_transformers=own,
+        sentence_bert_config=backbone,
+    )
+    module = library(folder)
+    queries, documents = (
+        module.encode_query([q for q, _ in PAIRS[:60]]),
+        module.encode_document([d for _, d in PAIRS[:60]]),
+    )
+    theirs = module.similarity_pairwise(queries, documents).numpy()
+    assert np.abs(open_model(str(folder)).score(PAIRS[:60], ("query", "document")) - theirs).max() < 1e-4
+
+
+def test_a_colbert_takes_no_prompts_of_its_base_model(colbert_native, tmp_path):
+    folder = edited(colbert_native, tmp_path / "c", config_sentence_transformers={"prompts": {}})
+    (folder / "README.md").write_text("---\nbase_model: cl-nagoya/ruri-small\n---\n", encoding="utf-8")
+    assert not any(open_model(str(folder)).card.prompts.values())
+
+
+def test_metadata_beside_another_architecture_is_no_colbert(colbert_stanford, tmp_path):
+    folder = edited(colbert_stanford, tmp_path / "c", config={"architectures": ["BertModel"]})
+    with pytest.raises(UsageError, match=r"c is no ColBERT: config.json names no HF_ColBERT"):
+        open_model(str(folder))
+
+
+def test_a_projection_of_another_width_than_said_is_refused(colbert_native, tmp_path):
+    folder = tiny.stanford(tmp_path / "wide", colbert_native, dim=99)
+    with pytest.raises(Unavailable, match=r"wide: artifact.metadata says dim 99, its weights have 16"):
+        open_model(str(folder)).score(PAIRS[:1], ("query", "document"))
+
+
+@pytest.mark.parametrize(
+    ("own", "backbone"),
+    [
+        ({}, {"query_expansion": {"strategy": "fixed"}}),
+        ({}, {"query_expansion": {"length": 5}}),
+        ({}, {"query_expansion": "fixed"}),
+        ({}, {"query_expansion": {"strategy": "most", "length": 5}}),
+        ({}, {"document_length": "48"}),
+        ({}, {"document_length": -1}),
+    ],
+)
+def test_files_that_hold_something_else_are_one_line(own, backbone, colbert_native, tmp_path):
+    folder = edited(colbert_native, tmp_path / "c", config_sentence_transformers=own, sentence_bert_config=backbone)
+    with pytest.raises(Unavailable, match="c: its files do not say how a ColBERT reads") as caught:
+        open_model(str(folder))
+    assert "\n" not in str(caught.value)
 
 
 def test_pylate_without_expansion_is_read_as_such(colbert_pylate, tmp_path, library):

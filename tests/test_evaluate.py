@@ -14,7 +14,7 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from jbench import STS, Card, Collection, Pairs, Retrieval, local, results
+from jbench import STS, Card, Collection, Pairs, Retrieval, find_tasks, local, open_model, results
 from jbench.evaluate import Failure, evaluate, evaluate_one
 from jbench.models.options import Options
 from jbench.task import Loaded
@@ -70,6 +70,27 @@ def test_a_result_holds_everything_inside_itself(tmp_path):
     assert host["device"] == "cpu"
     assert host["versions"]["torch"]
     assert results.read(path) == result
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("bm25:mecab", {"parameters": 0}),
+        ("dense_bert", {"dimension": 32, "bytes_per_document": 64.0, "longest_input": 512}),
+        ("colbert_native", {"dimension": 16, "longest_input": 48}),
+        ("sparse_bert", {"dimension": 178, "longest_input": 512}),
+    ],
+)
+def test_what_a_model_costs_is_kept_outside_the_key(model, expected, request, tmp_path):
+    name = model if ":" in model else str(request.getfixturevalue(model))
+    (result,) = evaluate([name], find_tasks(["mini-qa"]), tmp_path)
+    cost = result.host["cost"]
+    assert expected.items() <= cost.items()
+    assert 0 < cost["ms_per_query"] < 1000 * result.host["seconds"] / result.counts["queries"]
+    if ":" not in model:
+        weights = open_model(name).weights.module.parameters()
+        assert cost["parameters"] == sum(p.numel() for p in weights)
+        assert cost["bytes_per_document"] > 0
 
 
 def test_per_query_values_lie_beside_it_with_their_groups(tmp_path):
@@ -171,6 +192,14 @@ def failing(error):
     return load
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("x")
+    model = Lengths()
+    with pytest.raises(Unavailable, match=r"cannot write .*/file/m/1/x@y\.v1\.json: .*/file is no folder"):
+        evaluate_one(model, TASK, LOADED, tmp_path / "file", Options())
+    assert model.calls == 0
+
+
 def test_one_failing_task_never_stops_the_others(tmp_path):
     tasks = [
         STS(name="gone", protocol="y", load=failing(Unavailable("no such file")), **COMMON),
@@ -189,6 +218,20 @@ def test_one_failing_task_never_stops_the_others(tmp_path):
     assert "Traceback" in found[1].trace
     assert [(o.opened, o.exit) for o in found[4:]] == [(False, 2)] * 4
     assert [p.name for p in tmp_path.rglob("*.json")] == ["fine@y.v1.json"]
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MemoryError("Unable to allocate 9 TiB"), "out of memory: Unable to allocate 9 TiB"),
+        (MemoryError(), "out of memory"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), "out of memory: CUDA"),
+    ],
+)
+def test_too_little_memory_is_one_line(error, says, tmp_path):
+    task = STS(name="x", protocol="y", load=failing(error), **COMMON)
+    (failure,) = evaluate(["ngram"], [task], tmp_path)
+    assert (failure.error, failure.exit, failure.trace) == (says, 5, "")
 
 
 def test_data_is_loaded_once_for_all_models(tmp_path):

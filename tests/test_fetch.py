@@ -4,23 +4,28 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from jbench import open_model
+from jbench.cache import cache_root, file_sha256
 from jbench.fetch import Failure, Fetched, fetch
 from jbench.files import write
 from jbench.models import convert as converting
-from jbench.models.checkpoint import conversion, locate
+from jbench.models import reader as reading
 from jbench.models.convert import convert
+from jbench.models.locate import conversion, locate
 from jbench.models.options import Options
 from jbench.registry import PUBLISHED, find_tasks, own_tasks
-from jbench.source import cache_root, file_sha256, github
+from jbench.source import github
 from jbench.task import STS
 from jbench.types import Pairs, Unavailable
 from tests import tiny
@@ -162,24 +167,28 @@ def test_a_file_that_holds_something_else_is_refused(content, says, tmp_path):
 
     torch.save(content, tmp_path / "x.bin")
     with pytest.raises(TypeError, match=says):
-        converting._rewrite(str(tmp_path / "x.bin"), str(tmp_path / "x.safetensors"))
+        reading._rewrite(str(tmp_path / "x.bin"), str(tmp_path / "x.safetensors"))
     assert not (tmp_path / "x.safetensors").exists()
 
 
 def test_a_file_that_nobody_can_read_is_one_line(dense_bert, tmp_path):
     folder = pickled(dense_bert, tmp_path / "odd")
     (folder / "pytorch_model.bin").write_bytes(b"\x00 no weights")
-    with pytest.raises(Unavailable, match=r"^odd is not converted: pytorch_model\.bin: UnpicklingError: .+$") as caught:
+    with pytest.raises(
+        Unavailable, match=r"^odd is not .*: it holds more than weights, or is damaged \(Unsupported op.{5,90}\)$"
+    ) as caught:
         convert(locate(str(folder), None))
-    assert "\n" not in str(caught.value)
+    assert not {"\n", "weights_only"} & set(str(caught.value).split(" "))
 
 
 SPY = """
-import os, socket, subprocess, sys
+import _posixsubprocess, ctypes, os, socket, subprocess, sys
 class Tensor: pass
 def load(path, map_location, weights_only):
     assert weights_only is True
     assert not os.environ.keys() & {"HF_TOKEN", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"}
+    assert not os.path.exists(os.path.expanduser("~/.bashrc")) and not os.path.isdir(os.path.expanduser("~"))
+    victim = os.path.join(os.path.dirname(path), "config.json")
     tries = {
         "socket": lambda: socket.socket(),
         "resolve": lambda: socket.getaddrinfo("localhost", 80),
@@ -188,6 +197,15 @@ def load(path, map_location, weights_only):
         "fork": lambda: os.fork(),
         "exec": lambda: os.execv("/bin/true", ["true"]),
         "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
+        "below": lambda: _posixsubprocess.fork_exec(),
+        "library": lambda: ctypes.CDLL(None).system(b"true"),
+        "write": lambda: open(victim, "w"),
+        "append": lambda: os.open(victim, os.O_WRONLY | os.O_APPEND),
+        "remove": lambda: os.remove(victim),
+        "rename": lambda: os.rename(victim, victim + "x"),
+        "folder": lambda: os.mkdir(victim + "y"),
+        "environment": lambda: os.environ.update(X="1"),
+        "kill": lambda: os.kill(os.getppid(), 0),
     }
     held = []
     for name, attempt in tries.items():
@@ -199,21 +217,95 @@ def load(path, map_location, weights_only):
 """
 
 
+def spied(root, torch):
+    """A folder of libraries that stand in for torch and safetensors."""
+    stubs = {"torch.py": torch, "safetensors/__init__.py": "", "safetensors/torch.py": "save_file = None"}
+    for name, text in stubs.items():
+        (root / "spy" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "spy" / name).write_text(text)
+    return root / "spy"
+
+
+def readers(path):
+    """The processes whose command line names ``path``."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (process / "cmdline").read_text(errors="replace")
+            if str(path) in command and "reader()" in command:
+                found.append(process.name)
+    return found
+
+
+def until(happens, seconds=30):
+    """Wait for it; whether it came."""
+    end = time.monotonic() + seconds
+    while not happens() and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(happens())
+
+
 def test_the_process_that_reads_opens_no_socket_and_starts_no_program(dense_bert, tmp_path, monkeypatch):
     folder = pickled(dense_bert, tmp_path / "mine")
-    for name, text in (
-        ("torch.py", SPY),
-        ("safetensors/__init__.py", ""),
-        ("safetensors/torch.py", "save_file = None"),
-    ):
-        (tmp_path / "spy" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "spy" / name).write_text(text)
-    monkeypatch.setattr(sys, "path", [str(tmp_path / "spy"), *sys.path])
+    monkeypatch.setattr(sys, "path", [str(spied(tmp_path, SPY)), *sys.path])
     monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".bashrc").write_text("")
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     with pytest.raises(Unavailable) as caught:
         convert(locate(str(folder), None))
-    assert "7 tries, refused: socket resolve program shell fork exec spawn; isolated 1" in str(caught.value)
+    refused = "socket resolve program shell fork exec spawn below library write append remove rename folder"
+    assert f"16 tries, refused: {refused} environment kill; isolated 1" in str(caught.value)
+    assert (folder / "config.json").is_file()
+
+
+NETWORKS = """
+import os
+class Tensor: pass
+def load(path, map_location, weights_only):
+    raise ValueError(os.readlink("/proc/self/ns/net"))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
+def test_where_the_kernel_allows_it_the_reader_has_a_network_of_its_own(dense_bert, tmp_path, monkeypatch):
+    free = subprocess.run(["unshare", "--net", *(["--user"] if os.geteuid() else []), "true"], check=False).returncode
+    if free:
+        pytest.skip("not allowed here")
+    monkeypatch.setattr(sys, "path", [str(spied(tmp_path, NETWORKS)), *sys.path])
+    with pytest.raises(Unavailable, match=r"ValueError: net:") as caught:
+        convert(locate(str(pickled(dense_bert, tmp_path / "mine")), None))
+    assert os.readlink("/proc/self/ns/net") not in str(caught.value)
+
+
+SLOW = """
+import time
+class Tensor: pass
+def load(path, map_location, weights_only):
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a child that dies with its parent is Linux's")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_conversion_that_is_stopped_leaves_no_process_and_nothing_for_the_next(number, dense_bert, tmp_path):
+    folder, made = pickled(dense_bert, tmp_path / "mine"), cache_root() / "converted" / "mine"
+    spy = spied(tmp_path, SLOW)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "jbench", "fetch", "--convert", str(folder)],
+        env={**os.environ, "PYTHONPATH": str(spy)},
+        stderr=subprocess.PIPE,
+    )
+    assert until(lambda: readers(spy))
+    running.send_signal(number)
+    said = running.communicate()[1].decode()
+    assert running.returncode == (143 if number == signal.SIGTERM else -number)
+    assert ("stopped; " in said, "Traceback" in said) == (number == signal.SIGTERM, False)
+    assert until(lambda: not readers(spy))
+    left = [path for path in made.iterdir() if path.suffix != ".lock"]
+    assert len(left) == (0 if number == signal.SIGTERM else 1)
+    convert(locate(str(folder), None))
+    assert [path for path in made.iterdir() if path.suffix == ".tmp"] == []
 
 
 def test_a_shard_that_is_missing_or_lies_elsewhere_is_named(dense_bert, tmp_path):
@@ -261,11 +353,129 @@ def test_a_disk_that_refuses_is_one_line(dense_bert, tmp_path, monkeypatch):
 def test_other_bytes_are_another_conversion(dense_bert, tmp_path):
     folder = pickled(dense_bert, tmp_path / "mine")
     first = locate(str(folder), None)
-    write(conversion(first) / "converted.json", "{}")
+    convert(first)
     assert locate(str(folder), None).folder == conversion(first)
     (folder / "pytorch_model.bin").write_bytes(b"other")
     later = locate(str(folder), None)
     assert (later.revision != first.revision, later.folder) == (True, folder)
+
+
+def altered(path):
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+
+
+def re_recorded(path, **change):
+    write(path, json.dumps({**json.loads(path.read_text()), **change}))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda made: altered(made / "model.safetensors"),
+        lambda made: (made / "model.safetensors").unlink(),
+        lambda made: write(made / "converted.json", "{}"),
+        lambda made: write(made / "converted.json", "[]"),
+        lambda made: re_recorded(made / "converted.json", converter=0),
+        lambda made: re_recorded(made / "converted.json", read={"pytorch_model.bin": "0" * 64}),
+    ],
+)
+def test_a_conversion_that_is_not_as_it_was_written_is_not_used_and_made_again(damage, dense_bert, tmp_path):
+    folder = pickled(dense_bert, tmp_path / "mine")
+    made = convert(locate(str(folder), None)).folder
+    whole = state(made)
+    damage(made)
+    with pytest.raises(Unavailable, match=r"`jbench fetch --convert .*mine` writes them"):
+        scores(folder)
+    convert(locate(str(folder), None))
+    assert state(made) == whole
+    assert locate(str(folder), None).folder == made
+
+
+def test_what_was_read_need_not_be_kept(dense_bert, hub, monkeypatch):
+    pickled(dense_bert, hub.there / "org" / "name")
+    list(fetch([], ["org/name"], conversion=True))
+    (hub.cache / "models--org--name" / "snapshots" / COMMIT / "pytorch_model.bin").unlink()
+    assert locate("org/name", None).folder.is_relative_to(cache_root())
+
+
+@pytest.mark.parametrize("elsewhere", ["../outside", "absolute"])
+def test_a_module_that_lies_elsewhere_is_neither_read_nor_written(elsewhere, dense_bert, tmp_path):
+    folder, outside = pickled(dense_bert, tmp_path / "mine"), tmp_path / "outside"
+    outside.mkdir()
+    shutil.copy(folder / "pytorch_model.bin", outside)
+    path = str(outside) if elsewhere == "absolute" else elsewhere
+    rows = [
+        *json.loads((folder / "modules.json").read_text()),
+        {"path": path, "type": "sentence_transformers.models.Dense"},
+    ]
+    (folder / "modules.json").write_text(json.dumps(rows))
+    (failure,) = fetch([], [str(folder)], conversion=True)
+    assert failure.error == f"mine: modules.json names {path}, which lies outside the checkpoint"
+    assert os.listdir(outside) == ["pytorch_model.bin"]
+    with pytest.raises(Unavailable, match="would be written outside the checkpoint"):
+        converting._fill(tmp_path / "made", locate(str(dense_bert), None), {"x.bin": "../x.safetensors"})
+
+
+def test_two_shards_that_would_be_one_file_are_refused(dense_bert, tmp_path):
+    folder = pickled(dense_bert, tmp_path / "mine", shards=2)
+    index = json.loads((folder / "pytorch_model.bin.index.json").read_text())
+    (folder / "pytorch_model-00002-of-00002.bin").rename(folder / "model-00001-of-00002.bin")
+    index["weight_map"] = {k: v.replace("pytorch_model-00002", "model-00001") for k, v in index["weight_map"].items()}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    with pytest.raises(Unavailable, match=r"^mine: of model-00001.*, pytorch_model-00001.*, two would be one file$"):
+        convert(locate(str(folder), None))
+
+
+@pytest.mark.parametrize("named", [{}, [], None, {"a": 5}])
+def test_an_index_that_names_no_files_is_refused(named, dense_bert, tmp_path):
+    folder = pickled(dense_bert, tmp_path / "mine")
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": named}))
+    with pytest.raises(Unavailable, match=r"^mine: pytorch_model\.bin\.index\.json names no file for each weight$"):
+        convert(locate(str(folder), None))
+
+
+def test_an_old_index_of_safetensors_is_left_behind(dense_bert, tmp_path):
+    folder = pickled(dense_bert, tmp_path / "mine")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-00001-of-00002.safetensors"}}')
+    convert(locate(str(folder), None))
+    assert scores(folder) == pytest.approx(scores(dense_bert), abs=1e-6)
+
+
+def test_a_conversion_that_nobody_could_use_is_not_kept(dense_bert, tmp_path):
+    folder = pickled(dense_bert, tmp_path / "mine")
+    for path in ("tokenizer.json", "vocab.txt"):
+        (folder / path).unlink(missing_ok=True)
+    with pytest.raises(Unavailable, match="mine: no tokenizer in it"):
+        convert(locate(str(folder), None))
+    assert left_behind("mine") == []
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_a_small_file_fills_no_disk(repeated, tmp_path):
+    import torch
+
+    one = torch.zeros(1 << 16)
+    held = {str(i): one for i in range(200)} if repeated else {"a": torch.zeros(1).expand(1 << 36)}
+    torch.save(held, tmp_path / "x.bin")
+    with pytest.raises(ValueError, match=r"its tensors have|'a' has 274,877,906,944 bytes, its file 4 for them"):
+        reading._rewrite(str(tmp_path / "x.bin"), str(tmp_path / "x.safetensors"))
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+@pytest.mark.parametrize("string", ["", "dense:", " "])
+def test_nothing_is_not_this_folder(string, dense_bert, monkeypatch):
+    monkeypatch.chdir(dense_bert)
+    (failure,) = fetch([], [string])
+    assert (failure.exit, failure.error) == (2, "no checkpoint is named; one is org/name or ./folder (. for this one)")
+
+
+def test_a_checkpoint_with_a_record_of_its_own_is_not_called_converted(dense_bert, hub):
+    shutil.copytree(dense_bert, hub.there / "org" / "name")
+    (hub.there / "org" / "name" / "converted.json").write_text("{}")
+    (row,) = fetch([], ["org/name"])
+    assert row.state == "fetched"
 
 
 def test_where_there_are_safetensors_nothing_is_converted(dense_bert, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jbench.files import safe_name, write, writing, writing_folder
+from jbench.files import locked, safe_name, write, writing, writing_folder
 from jbench.types import Unavailable
 
 
@@ -93,6 +93,36 @@ def test_a_link_is_followed_and_a_device_stays_a_device(tmp_path):
     assert os.read(reader, 100) == b"through"
     os.close(reader)
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_what_a_dead_process_began_is_removed_under_the_lock(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    folder = tmp_path / f".x.{dead.pid}.0123abcd.tmp"
+    folder.mkdir()
+    (folder / "y").write_text("half")
+    (tmp_path / f".x.{os.getpid()}.0123abcd.tmp").write_text("half")  # the number of one that died is given again
+    others = {".x.1.0123abcd.tmp", f".x.y.{dead.pid}.0123abcd.tmp", f".x.{dead.pid}.tmp", "x.tmp"}
+    for name in others:
+        (tmp_path / name).write_text("")
+    with locked(tmp_path / "x"):
+        assert set(os.listdir(tmp_path)) - {"x.lock"} == others
+
+
+def test_the_lock_is_one_processes_at_a_time_and_makes_its_folder(tmp_path):
+    program = """
+        import sys
+        from pathlib import Path
+        from jbench.files import locked
+        with locked(Path(sys.argv[1])):
+            print(1)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "a" / "x")]
+    with locked(tmp_path / "a" / "x"):
+        other = subprocess.Popen(command, stdout=subprocess.PIPE)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(1)
+    assert other.communicate()[0] == b"1\n"
 
 
 def test_a_folder_is_not_written_to(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from jbench import Pairs, Texts, open_model
 from jbench.models import prompts
-from jbench.models.checkpoint import locate
+from jbench.models.locate import locate
 from jbench.models.options import Options
 from jbench.types import ROLES, InvalidScores, Scorer, Searcher, Unavailable, UsageError
 from tests import tiny
@@ -104,11 +104,12 @@ def test_lexical_models_fold_width_and_case():
         ("bm25:char-bigrm", UsageError, "did you mean bm25:char-bigram"),
         ("ngrm", UsageError, "did you mean ngram"),
         ("elastic:x", UsageError, "unknown model 'elastic:x'"),
-        ("rerank(bm25:mecab, 100)", UsageError, "expected rerank(FIRST, DEPTH, SECOND), such as"),
-        ("rerank(bm25:mecab, ten, ./ce)", UsageError, "expected rerank(FIRST, DEPTH, SECOND), such as"),
-        ("rrf(bm25:mecab)", UsageError, "expected rrf(A, B, ...), such as"),
-        ("rrf(bm25:mecab, ngram", UsageError, "expected rrf(A, B, ...), such as"),
-        ("rrf(bm25:mecab, ngram) x", UsageError, "expected rrf(A, B, ...), such as"),
+        ("rerank(bm25:mecab, 100)", UsageError, "rerank of 2 parts; expected rerank(FIRST, DEPTH, SECOND), such as"),
+        ("rerank(bm25:mecab, ten, ./ce)", UsageError, "DEPTH must be a whole number of 1 or more, not 'ten'"),
+        ("rerank(ngram, 9999999999, ./ce)", UsageError, "DEPTH must be a whole number of 1 or more, not '9999999999'"),
+        ("rrf(bm25:mecab)", UsageError, "rrf of 1 parts; expected rrf(A, B, ...), such as"),
+        ("rrf(bm25:mecab, ngram", UsageError, "the brackets of rrf do not match; expected rrf(A, B, ...), such as"),
+        ("rrf(bm25:mecab, ngram) x", UsageError, "the brackets of rrf do not match"),
         ("rerank(bm25:mecab, 100, ./ce)", Unavailable, "checkpoint folder ./ce does not exist"),
         ("./nowhere", Unavailable, "checkpoint folder ./nowhere does not exist"),
         ("run:nowhere.trec", Unavailable, "run file nowhere.trec does not exist"),
@@ -229,9 +230,8 @@ def test_pickled_weights_are_refused(bare_bert, tmp_path):
     shutil.copytree(bare_bert, folder)
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
-    model = open_model(str(folder), Options(settings={"pooling": "mean"}))
     with pytest.raises(Unavailable, match=r"pickled has no safetensors \(pickled weights are not read\)"):
-        model.score([("a", "b")], ("sts", "sts"))
+        open_model(str(folder), Options(settings={"pooling": "mean"}))
 
 
 def test_pickled_weights_of_a_single_module_are_refused_too(dense_bert, tmp_path):
@@ -511,6 +511,55 @@ def test_a_pooler_that_nobody_reads_may_be_missing(bare_bert, tmp_path):
     assert open_model(str(folder), options).score(pair, ("sts", "sts")) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("layout", "setting", "special"),
+    [("dense_bert", "max_length=2", 2), ("dense_unigram", "max_length=1", 2), ("cross_bert", "max_length=3", 3)],
+)
+def test_a_length_that_special_tokens_fill_is_refused(layout, setting, special, request):
+    model = open_model(str(request.getfixturevalue(layout)), Options(settings=dict([setting.split("=")])))
+    with pytest.raises(UsageError, match=f"{setting}: .* adds {special} special tokens, which leaves no room"):
+        model.score([("味噌", "傘")], ("query", "document"))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"processing_kwargs": {"text": {"max_length": 16}}}, "sets processing_kwargs of text"),
+        (
+            {"modality_config": {"message": {"method": "forward", "method_output_name": "last_hidden_state"}}},
+            "chat template",
+        ),
+    ],
+)
+def test_a_way_of_reading_that_is_not_done_here_is_refused(change, says, dense_bert, tmp_path):
+    folder = shutil.copytree(dense_bert, tmp_path / "odd")
+    path = folder / "sentence_bert_config.json"
+    held = json.loads(path.read_text())
+    held.setdefault("modality_config", {}).update(change.pop("modality_config", {}))
+    path.write_text(json.dumps({**held, **change}))
+    with pytest.raises(Unavailable, match=says):
+        open_model(str(folder)).score([("味噌", "傘")], ("sts", "sts"))
+
+
+def test_a_tokenizer_that_cannot_pad_is_one_line(dense_unigram, tmp_path):
+    folder = shutil.copytree(dense_unigram, tmp_path / "bare")
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "pad_token"}))
+    with pytest.raises(Unavailable, match="bare: its tokenizer has no padding token"):
+        open_model(str(folder)).score([("味噌", "傘")], ("sts", "sts"))
+
+
+@pytest.mark.parametrize("other", ["colbert_native", "cross_bert"])
+def test_another_kind_taken_as_dense_is_pooled_by_the_mean(other, request):
+    from sentence_transformers import SentenceTransformer
+
+    folder = str(request.getfixturevalue(other))
+    model = open_model(f"dense:{folder}")
+    assert (model.card.settings["pooling"], model.card.settings["similarity"]) == ("mean", "cosine")
+    theirs = SentenceTransformer(folder, device="cpu").encode(list(tiny.CORPUS))
+    assert np.abs(model._encode(tiny.CORPUS, "sts") - theirs).max() < 1e-5
+
+
 def test_a_checkpoint_without_a_tokenizer_is_refused(dense_unigram, tmp_path):
     folder = tmp_path / "mute"
     shutil.copytree(dense_unigram, folder, ignore=shutil.ignore_patterns("tokenizer*"))
@@ -541,14 +590,15 @@ def test_a_folder_called_like_a_family_is_marked_when_it_runs_without_prompts(de
     card = open_model(str(tmp_path / "ruri-small"), Options(say=said.append)).card
     assert (card.prompts, card.unprompted) == ({}, ("document", "query", "sts"))
     assert (
-        said[1] == "ruri-small: prompts none (document, query, sts would have one in its family: give it with --prompt)"
+        said[2] == "ruri-small: prompts none (document, query, sts would have one in its family: give it with --prompt)"
     )
 
 
 def test_the_prompts_in_use_are_said(dense_bert):
     said = []
     open_model(str(dense_bert), Options(prompts={"query": "問: "}, say=said.append))
-    assert said[1] == "dense-bert: prompts query '問: '"
+    assert said[1] == "dense-bert: pooling mean, max_length 512, similarity cosine, dtype float32"
+    assert said[2] == "dense-bert: prompts query '問: '"
 
 
 def test_what_equals_the_checkpoints_own_ways_is_no_variant(dense_bert):

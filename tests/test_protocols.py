@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from jbench import Texts, open_model
+from jbench import hub as hub_file
 from jbench.arrow import Column
+from jbench.cache import cache_root, file_sha256
+from jbench.deferred import Deferred
 from jbench.evaluate import evaluate, evaluate_one
 from jbench.metrics import measure_run
 from jbench.models.options import Options
 from jbench.registry import find_tasks, own_tasks
-from jbench.source import Deferred
 from jbench.task import fetch, load
 from jbench.types import Card, Run, Unavailable, UsageError
 from tests.hub import Hub, trec, tsv, write
@@ -286,6 +288,109 @@ def test_a_result_says_which_texts_the_model_read_and_is_found_again(jqara, tmp_
     assert other.data["texts"] != first.data["texts"]
 
 
+def test_a_result_is_not_that_of_other_texts(jqara, tmp_path):
+    """The same file of the same commit, first broken, then whole: two computations."""
+    hub, _, _, rows = jqara
+    hub.put("jqara@test", TEXTS=[{**row, "text": "別"} for row in rows])
+    task, said, model = replace(own_tasks()["jqara@test"], expects={}), [], Recorder()
+    first = evaluate_one(model, task, load(task), tmp_path, Options())
+    (cache_root() / "jbench.lock").unlink()
+    hub.put("jqara@test", TEXTS=rows)
+    other = evaluate_one(model, task, load(task), tmp_path, Options(say=said.append))
+    assert said == ["recorder on jqara@test: the stored result has another key; computed again"]
+    assert len(model.pairs) == 16
+    assert (first.key != other.key, first.data["sha256"] == other.data["sha256"]) == (True, True)
+    source = task.load.__globals__["TEXTS"]
+    assert other.data["texts"] == file_sha256(source.path())
+
+
+def test_a_run_file_is_found_again_where_the_texts_are_not_and_a_model_asks_for_them(jqara, tmp_path):
+    hub, _, lists, rows = jqara
+    (tmp_path / "r.trec").write_text(
+        "".join(f"{q} Q0 {d} 1 {s} t\n" for q, docs in lists.items() for d, s in docs.items())
+    )
+    run, model = open_model(f"run:{tmp_path / 'r.trec'}"), Recorder()
+    hub.put("jqara@test", TEXTS=rows)
+    task = replace(own_tasks()["jqara@test"], expects={})
+    for one in (run, model):
+        evaluate_one(one, task, load(task), tmp_path, Options())
+    task.load.__globals__["TEXTS"].path().unlink()
+    assert evaluate_one(run, task, load(task), tmp_path, Options()).host["stored"]
+    with pytest.raises(Unavailable, match="jbench fetch --task jqara@test"):
+        evaluate_one(model, task, load(task), tmp_path, Options())
+
+
+KEEPING = """
+import hashlib
+from functools import cache
+from jbench import Collection, Deferred, Retrieval, Texts, hub, local
+
+LOOSE = hub("org/set", "main", "x.jsonl")
+PINNED = local(PIN, hashlib.sha256(b"pin").hexdigest())
+IDS = ["a", "b"]
+
+@cache
+def table():
+    return {r["id"]: r["text"] for r in LOOSE.jsonl()}
+
+def load():
+    PINNED.text()
+    return Collection.of({"q": "雨"}, table(), {"q": {"a": 1}})
+
+def later():
+    PINNED.text()
+    return Collection(Texts(["q"], ["雨"]), Texts(IDS, Deferred(IDS, LOOSE, read)), {"q": {"a": 1}})
+
+def read():
+    print("NOISE")
+    return table()
+
+TASKS = [Retrieval(name=name, protocol="x", version=1, load=load, license="CC0-1.0", measures=("ndcg@10",))
+         for name, load in (("one", load), ("two", load), ("three", later), ("four", later))]
+"""
+
+
+def test_what_a_task_file_keeps_between_its_tasks_hides_no_source(hub, tmp_path, capsys):
+    write(hub.root, hub_file("org/set", "main", "x.jsonl"), [{"id": "a", "text": "雨"}, {"id": "b", "text": "傘"}])
+    (tmp_path / "pin").write_text("pin")
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "x.py").write_text(KEEPING.replace("local(PIN", f"local({str(tmp_path / 'pin')!r}"))
+    tasks = find_tasks([f"{name}@x" for name in ("one", "two", "three", "four")], [tmp_path / "tasks"])
+    for result in evaluate(["bm25:char-bigram"], tasks, tmp_path / "results"):
+        assert (result.data["pinned"], result.data["sources"]) == (False, ["local:pin", "hub:org/set@main/x.jsonl"])
+    captured = capsys.readouterr()
+    assert (captured.out, "NOISE" in captured.err) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [({"a": None, "b": "二"}, "the text of 'a' is a NoneType, not a string"), ({"a": "一"}, "has no text of 'b'")],
+)
+def test_deferred_texts_that_are_none_are_named(found, says, hub):
+    file = hub_file("org/set", "main", "x.jsonl")
+    write(hub.root, file, [])
+    with pytest.raises(UsageError, match=rf"hub:org/set@main/x\.jsonl.*{says}"):
+        Deferred(["a", "b"], file, lambda: found).read()
+
+
+@pytest.mark.parametrize(
+    "mined",
+    ["<html>", [], {"error": "not found"}, {"0": {"docids": []}, "3": {"docids": []}}, {"0": [], "3": [], "12": []}],
+)
+@pytest.mark.parametrize("task", ["miracl-ja@jacolbert156722", "miracl-ja@jee-pool300"])
+def test_hard_negatives_of_another_shape_are_one_line(task, mined, miracl, hub):
+    hub.put(task, MINED=mined)
+    with pytest.raises(Unavailable, match=r"miracl_hard_negs_1000\.json cannot be read as each query's hard negatives"):
+        own_tasks()[task].load()
+
+
+@pytest.mark.parametrize("source", ["TOPICS", "QRELS"])
+def test_topics_that_are_a_page_are_one_line(source, mrtydi, hub):
+    hub.put("mrtydi-ja@test-full", **{source: "<!doctype html>\n<p>Not found\n"})
+    with pytest.raises(Unavailable, match=r"mrtydi.* cannot be read as (topics|judgements) \(line "):
+        own_tasks()["mrtydi-ja@test-full"].load()
+
+
 def test_texts_that_the_file_lacks_are_named(jqara):
     hub, _, _, rows = jqara
     hub.put("jqara@test", TEXTS=[row for row in rows if row["passage_row_id"] != "31"])
@@ -351,7 +456,7 @@ def test_a_model_runs_on_a_protocol_from_end_to_end(task, pinned, miracl, mrtydi
 )
 def test_topics_and_judgements_are_those_of_the_papers(task, queries, relevant, judged, mirror, no_network):
     names = own_tasks()[task].load.__globals__
-    topics, qrels = dict(names["TOPICS"].fields("\t")), names["QRELS"].qrels()
+    topics, qrels = names["TOPICS"].topics(), names["QRELS"].qrels()
     assert len(topics) == queries
     assert topics.keys() == qrels.keys()
     assert sum(map(len, qrels.values())) == judged

@@ -8,12 +8,12 @@ import pytest
 
 from jbench import Collection, Reranking, Retrieval, Texts, open_model
 from jbench.evaluate import evaluate_one
-from jbench.models.checkpoint import locate
 from jbench.models.combine import Call, leaves
+from jbench.models.locate import locate
 from jbench.models.options import Options
 from jbench.registry import own_tasks
 from jbench.task import load
-from jbench.types import Run, Scorer, Searcher, UsageError
+from jbench.types import InvalidScores, Run, Scorer, Searcher, UsageError
 from tests import tiny
 from tests.test_colbert import PAIRS, sentences
 
@@ -140,6 +140,21 @@ def test_two_labels_do_not_say_which_is_relevance(bare_bert, tmp_path):
         open_model(str(folder))
 
 
+@pytest.mark.parametrize(
+    ("own", "says"),
+    [
+        ({"default_prompt_name": "q", "prompts": {"q": "検索: "}}, "puts a prompt before each pair"),
+        ({"activation_fn": "my.Identity"}, "asks for the activation my.Identity; sigmoid and identity are known"),
+    ],
+)
+def test_a_cross_encoder_that_asks_for_more_is_refused(own, says, cross_bert, tmp_path):
+    folder = shutil.copytree(cross_bert, tmp_path / "ce")
+    path = folder / "config_sentence_transformers.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **own}))
+    with pytest.raises(UsageError, match=says):
+        open_model(str(folder))
+
+
 def test_a_checkpoint_without_a_head_is_no_cross_encoder(dense_bert):
     with pytest.raises(UsageError, match="dense-bert"):
         open_model(f"cross-encoder:{dense_bert}")
@@ -152,7 +167,7 @@ def test_a_cross_encoder_takes_no_prompt(cross_bert):
 
 def test_a_cross_encoder_before_a_whole_corpus_says_what_to_write(cross_bert):
     task = own_tasks()["mini-qa@v1"]
-    with pytest.raises(UsageError, match=r"write rerank\(bm25:char-bigram, 100, .*cross-bert\)"):
+    with pytest.raises(UsageError, match=rf"write 'rerank\(bm25:char-bigram, 100, {cross_bert}\)'"):
         task.predict(open_model(str(cross_bert)), task.data())
 
 
@@ -178,6 +193,38 @@ def test_a_bare_masked_language_model_is_sparse_when_asked(sparse_bert):
     bare = sparse_bert.parent / "sparse-bert-mlm"
     one, other = (open_model(name).score(PAIRS[:9], ("sts", "sts")) for name in (f"sparse:{bare}", str(sparse_bert)))
     assert np.abs(one - other).max() < 1e-5
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
+def test_a_sparse_autoencoder_reads_prompts_as_the_library(bare_bert, tmp_path):
+    import torch
+    from sentence_transformers import SparseEncoder
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+    from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
+
+    torch.manual_seed(5)
+    parts = [Transformer(str(bare_bert)), Pooling(32, "mean", include_prompt=False), SparseAutoEncoder(32, 64, k=8)]
+    prompts = {"query": "検索: ", "document": "文書: "}
+    SparseEncoder(modules=parts, prompts=prompts, device="cpu").save(str(tmp_path / "csr"))
+    module = SparseEncoder(str(tmp_path / "csr"), device="cpu")
+    left, right = module.encode_query([q for q, _ in PAIRS]), module.encode_document([d for _, d in PAIRS])
+    theirs = module.similarity_pairwise(left, right).numpy()
+    assert np.abs(open_model(str(tmp_path / "csr")).score(PAIRS, ("query", "document")) - theirs).max() < 1e-4
+
+
+def test_a_sparse_model_of_another_similarity_is_refused(sparse_bert, tmp_path):
+    folder = shutil.copytree(sparse_bert, tmp_path / "far")
+    path = folder / "config_sentence_transformers.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "similarity_fn_name": "euclidean"}))
+    with pytest.raises(UsageError, match="similarity=euclidean is one of dense vectors"):
+        open_model(str(folder))
+
+
+@pytest.mark.parametrize("other", ["dense_bert", "cross_bert", "colbert_native"])
+def test_another_kind_is_no_sparse_model(other, request):
+    with pytest.raises(UsageError, match="no head that weighs the vocabulary"):
+        open_model(f"sparse:{request.getfixturevalue(other)}")
 
 
 @pytest.mark.parametrize("similarity", ["euclidean", "manhattan"])
@@ -287,17 +334,41 @@ def test_a_part_that_cannot_do_its_work_is_one_line(string, says, cross_bert, tm
 @pytest.mark.parametrize(
     ("string", "options", "says"),
     [
-        ("rerank({dense}, 5, {ce})", {"settings": {"max_length": "9"}}, "--model-set could be meant for .* or "),
-        ("rerank(ngram, 5, {ce})", {"prompts": {"query": "q: "}}, "--prompt could be meant for none of rerank"),
+        (
+            "rerank({dense}, 5, {ce})",
+            {"settings": {"query_length": "9"}},
+            "--model-set query_length: no part of rerank",
+        ),
+        ("rerank(ngram, 5, {ce})", {"prompts": {"query": "q: "}}, "--prompt: no part of rerank.* takes one"),
         ("rrf(ngram, bm25:mecab)", {"device": "cpu"}, "--device does not apply to rrf"),
     ],
 )
-def test_an_option_that_could_be_meant_for_another_part_is_refused(string, options, says, cross_bert, dense_bert):
+def test_an_option_that_no_part_has_is_refused(string, options, says, cross_bert, dense_bert):
     with pytest.raises(UsageError, match=says):
         open_model(string.format(ce=cross_bert, dense=dense_bert), Options(**options))
 
 
-def test_a_setting_reaches_the_only_part_that_has_it(cross_bert):
+def test_a_setting_reaches_every_part_that_has_it(bare_bert, cross_bert):
+    asked = Options(settings={"max_length": "9", "pooling": "mean"}, prompts={"query": "検索: "})
+    card = open_model(f"rerank(rrf(ngram, {bare_bert}), 5, {cross_bert})", asked).card
+    assert card.settings["second"]["settings"]["max_length"] == 9
+    bare = card.settings["first"]["settings"]["2"]
+    assert (bare["settings"]["max_length"], bare["settings"]["pooling"]) == (9, "mean")
+    assert bare["prompts"] == {"query": "検索: "}
+
+
+def test_parts_of_one_name_are_told_apart(dense_bert, dense_unigram, tmp_path):
+    for place, source in (("a", dense_bert), ("b", dense_unigram)):
+        shutil.copytree(source, tmp_path / place / "dense")
+    one, other = (
+        open_model(f"rerank({tmp_path / x}/dense, 5, {tmp_path / y}/dense)").card.model for x, y in ("ab", "ba")
+    )
+    revisions = [locate(str(tmp_path / place / "dense"), None).revision[:14] for place in "ab"]
+    assert one == f"rerank(dense@{revisions[0]}, 5, dense@{revisions[1]})"
+    assert other == f"rerank(dense@{revisions[1]}, 5, dense@{revisions[0]})"
+
+
+def test_options_reach_the_only_part_that_has_them(cross_bert):
     model = open_model(f"rerank(ngram, 5, {cross_bert})", Options(settings={"max_length": "9"}, dtype="bf16"))
     assert model.card.settings["second"]["settings"]["max_length"] == 9
     assert model.card.settings["second"]["settings"]["dtype"] == "bfloat16"
@@ -350,7 +421,7 @@ def test_a_query_that_one_model_does_not_answer_is_ranked_by_the_other():
 
 def test_a_fusion_ranks_given_candidates(tmp_path):
     model = open_model("rrf(ngram, bm25:mecab)")
-    assert isinstance(model, Scorer)
+    assert not isinstance(model, Scorer)
     task = own_tasks()["mini-rerank@v1"]
     result = evaluate_one(model, task, load(task), tmp_path, Options())
     data = task.data()
@@ -381,8 +452,69 @@ def test_fused_run_files_rank_candidates_without_texts(tmp_path):
 
 
 def test_a_fusion_of_sentence_pairs_is_refused():
-    with pytest.raises(UsageError, match="fuses rankings; sentence pairs have none"):
-        open_model("rrf(ngram, bm25:mecab)").score(PAIRS[:2], ("sts", "sts"))
+    task = own_tasks()["mini-sts@v1"]
+    with pytest.raises(UsageError, match="scores no sentence pairs, so mini-sts@v1 does not apply to it"):
+        task.predict(open_model("rrf(ngram, bm25:mecab)"), task.data())
+
+
+def candidates(order):
+    """Two questions of one text, each with its own candidates in ``order``; all score alike."""
+    data = {"q1": "傘", "q2": "傘"}, dict.fromkeys(["a", "b", "c", "d"], "傘を差す。"), {"q1": {"b": 1}, "q2": {"d": 1}}
+    return Collection.of(*data, candidates={"q1": order(["a", "b"]), "q2": order(["c", "d"])})
+
+
+def test_a_fusion_knows_queries_by_id_and_breaks_ties_by_document_id():
+    model = open_model("rrf(ngram, bm25:mecab)")
+    runs = []
+    for order in (list, lambda docs: docs[::-1]):
+        data = candidates(order)
+        task = Reranking(name="x", protocol="y", version=1, license="CC0-1.0", load=lambda data=data: data)
+        runs.append(rows(task.predict(model, data)))
+    best, second = 2 / 61, 2 / 62
+    expected = [[("b", best), ("a", second)], [("d", best), ("c", second)]]
+    assert runs[0] == runs[1] == [[(d, pytest.approx(s)) for d, s in row] for row in expected]
+
+
+def test_a_fused_list_with_a_stranger_in_it_is_refused(tmp_path):
+    (tmp_path / "r.trec").write_text("q1 Q0 c 1 1.0 t\n")
+    data = candidates(list)
+    task = Reranking(name="x", protocol="y", version=1, license="CC0-1.0", load=lambda: data)
+    with pytest.raises(InvalidScores, match="r ranks 'c' for query 'q1', which is not a candidate"):
+        task.predict(open_model(f"rrf(ngram, run:{tmp_path / 'r.trec'})"), data)
+
+
+def test_a_fused_rerank_on_given_candidates_says_what_to_fuse(cross_bert):
+    data = candidates(list)
+    task = Reranking(name="x", protocol="y", version=1, license="CC0-1.0", load=lambda: data)
+    with pytest.raises(UsageError, match="does not order given candidates; fuse its second stage instead"):
+        task.predict(open_model(f"rrf(ngram, rerank(ngram, 2, {cross_bert}))"), data)
+
+
+def test_a_checkpoint_in_two_places_is_loaded_and_counted_once(dense_bert):
+    model = open_model(f"rerank({dense_bert}, 3, {dense_bert})")
+    assert model.first is model.second
+    model.search(QUERIES, DOCUMENTS, 3)
+    cost = model.report()["cost"]
+    assert cost["parameters"] == sum(p.numel() for p in model.first.weights.module.parameters())
+    assert cost["bytes_per_document"] == 64
+
+
+def test_a_cost_that_one_part_does_not_know_is_left_out(cross_bert):
+    model = open_model(f"rerank(ngram, 3, {cross_bert})")
+    model.search(QUERIES, DOCUMENTS, 3)
+    assert model.report()["cost"].keys() == {"parameters", "longest_input"}
+
+
+def test_a_text_that_is_cut_counts_once_however_often_it_returns(dense_bert, monkeypatch):
+    from jbench.models import combine
+
+    monkeypatch.setattr(combine, "_PAIRS_AT_ONCE", 7)
+    model = open_model(f"rerank(ngram, 30, {dense_bert})", Options(settings={"max_length": "8"}))
+    model.search(QUERIES, DOCUMENTS, 30)
+    tokenizer = model.second.weights.module.tokenizer
+    lost = [max(0, len(tokenizer(text)["input_ids"]) - 8) for text in [*QUERIES.texts, *DOCUMENTS.texts]]
+    report = model.report()
+    assert (report["truncated"], report["tokens_lost"]) == (sum(n > 0 for n in lost), sum(lost))
 
 
 def test_a_combination_is_a_model_of_a_whole_evaluation(cross_bert, tmp_path):

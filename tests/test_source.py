@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jbench import Pairs, github, hub, local, source
+from jbench import Pairs, cache, github, hub, local, source
+from jbench.cache import cache_root
 from jbench.evaluate import evaluate
-from jbench.source import Missing, cache_root
+from jbench.source import Missing
 from jbench.task import STS
 from jbench.types import Unavailable
 
@@ -107,7 +108,7 @@ def test_a_download_with_another_checksum_leaves_nothing(server, tmp_path):
     other = github("owner/name", FILE.revision, "data/y.jsonl", "0" * 64)
     with pytest.raises(Unavailable, match="the download has sha256"):
         other.path()
-    assert not [p for p in source.cache_root().rglob("*") if p.is_file() and p.suffix != ".lock"]
+    assert not [p for p in cache_root().rglob("*") if p.is_file() and p.suffix != ".lock"]
 
 
 def test_a_hub_file_is_found_in_the_mirror(tmp_path, monkeypatch, no_network):
@@ -259,9 +260,7 @@ def test_what_nobody_pinned_is_held_to_what_it_was_first(loose_mirror):
     assert LOOSE.jsonl() == [{"a": 1}, {"a": 2}]
     assert locked() == {LOOSE.name: {"revision": "main", "sha256": SHA}}
     path.write_text("{}")
-    with pytest.raises(
-        Unavailable, match=rf"{path} has sha256 .* but was {SHA[:12]}… when first opened; .*jbench\.lock"
-    ):
+    with pytest.raises(Unavailable, match=rf"{path} has sha256 .* but was {SHA[:12]}… when first read; .*jbench\.lock"):
         LOOSE.jsonl()
     (cache_root() / "jbench.lock").unlink()
     assert LOOSE.jsonl() == [{}]
@@ -272,7 +271,7 @@ def test_a_commit_without_a_checksum_is_held_too(loose_mirror):
     path = loose_mirror(TEXT, A)
     loose.path()
     path.write_text("{}")
-    with pytest.raises(Unavailable, match="when first opened"):
+    with pytest.raises(Unavailable, match="when first read"):
         loose.path()
 
 
@@ -281,7 +280,7 @@ def test_a_lock_made_from_a_mirror_learns_the_commit_later(loose_mirror, hub_cac
     LOOSE.path()
     monkeypatch.delenv("JBENCH_MIRROR")
     hub_cache(B, "{}")
-    with pytest.raises(Unavailable, match="when first opened"):
+    with pytest.raises(Unavailable, match="when first read"):
         LOOSE.path()
     hub_cache(A, TEXT)
     LOOSE.path()
@@ -307,6 +306,106 @@ def test_a_checksum_on_a_branch_pins_the_bytes_and_the_lock_the_commit(hub_cache
     assert locked()[pinned.name]["revision"] == A
 
 
+def test_two_branches_of_one_beginning_are_two_files(loose_mirror):
+    for branch in ("release-1", "release-2"):
+        loose_mirror(f'{{"from": "{branch}"}}', branch)
+    assert [hub("org/set", branch, "x.jsonl").jsonl() for branch in ("release-1", "release-2")] == [
+        [{"from": "release-1"}],
+        [{"from": "release-2"}],
+    ]
+    assert locked().keys() == {"hub:org/set@release-1/x.jsonl", "hub:org/set@release-2/x.jsonl"}
+    assert hub("org/set", "release-1", "x.jsonl").name == "hub:org/set@release-1/x.jsonl"
+    assert hub("org/set", "a/b", "c").origin != hub("org/set", "a", "b/c").origin
+    assert hub("org/set", A, "x").origin != hub("org/set", A[:7] + "b" * 33, "x").origin
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+HTML = "<!doctype html>\n<p>Not found\n"
+READERS = {
+    "json": ("x.json", lambda file: file.json()),
+    "jsonl": ("x.jsonl", lambda file: file.jsonl()),
+    "tsv": ("x.tsv", lambda file: file.tsv()),
+    "run": ("x.lz4", lambda file: file.run()),
+    "qrels": ("x.trec", lambda file: file.qrels()),
+    "topics": ("x.tsv", lambda file: file.topics()),
+    "parquet": ("x.parquet", lambda file: file.parquet("id")),
+    "packed": ("x.jsonl.gz", lambda file: file.text()),
+}
+
+
+@pytest.mark.parametrize("reader", [name for name in READERS if name != "tsv"])
+@pytest.mark.parametrize("content", [POINTER, HTML], ids=["pointer", "html"])
+def test_a_file_that_is_not_what_it_should_be_is_one_line_that_names_it(reader, content, tmp_path):
+    name, read = READERS[reader]
+    (tmp_path / name).write_text(content)
+    with pytest.raises(Unavailable) as caught:
+        read(local(tmp_path / name))
+    said = str(caught.value)
+    assert said.startswith(f"local:{name} cannot be read as ")
+    assert said.endswith(f"; it lies at {tmp_path / name}")
+    assert ("it is a Git LFS pointer" in said) == (content == POINTER)
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("reader", "content", "says"),
+    [
+        ("json", "[" * 100_000, "RecursionError"),
+        ("jsonl", '{"a": 1}\n[1]\n', r"\[1\] is no object"),
+        ("qrels", "q 0 d 1\nq 0 d\n", "line 2 has 3 fields, not 4"),
+        ("qrels", "q 0 d x\n", "invalid literal"),
+        ("topics", "q\n", "line 1 has 1 fields, not 2"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said(reader, content, says, tmp_path):
+    name, read = READERS[reader]
+    (tmp_path / name).write_text(content)
+    with pytest.raises(Unavailable, match=says):
+        read(local(tmp_path / name))
+
+
+def test_a_corrupt_page_of_parquet_is_one_line(tmp_path):
+    table = pa.table({"id": [str(i) for i in range(50_000)]})
+    pq.write_table(table, tmp_path / "x.parquet", compression="snappy")
+    raw = bytearray((tmp_path / "x.parquet").read_bytes())
+    raw[200:3000] = b"\xff" * 2800
+    (tmp_path / "x.parquet").write_bytes(raw)
+    with pytest.raises(Unavailable, match=r"x\.parquet cannot be read as parquet \((OSError|ArrowInvalid): "):
+        local(tmp_path / "x.parquet").parquet()
+
+
+def test_what_nobody_could_read_is_not_locked(loose_mirror):
+    path = loose_mirror(HTML)
+    with pytest.raises(Unavailable, match=rf"cannot be read as JSON Lines \(.*; it lies at {path}"):
+        LOOSE.jsonl()
+    assert path.exists()
+    assert not (cache_root() / "jbench.lock").exists()
+    path.write_text(TEXT)
+    assert len(LOOSE.jsonl()) == 2
+    path.write_text(HTML)
+    with pytest.raises(Unavailable, match="when first read"):
+        LOOSE.jsonl()
+
+
+def test_a_broken_download_is_removed_unless_somebody_read_it_well(server, monkeypatch):
+    answers, asked = server
+    answers += [200, 200]
+    loose = github("owner/name", FILE.revision, "data/x.jsonl")
+    with pytest.raises(Unavailable, match=r"cannot be read as JSON \(JSONDecodeError.*; the download is removed$"):
+        loose.json()
+    assert not list(cache_root().rglob("x.jsonl"))
+    assert len(loose.jsonl()) == 2
+    with pytest.raises(Unavailable, match=r"cannot be read as JSON .*; it lies at"):
+        loose.json()
+    assert (len(loose.jsonl()), len(asked)) == (2, 2)
+
+
+def test_no_memory_is_not_the_files_fault(tmp_path):
+    (tmp_path / "x").write_text("")
+    with pytest.raises(MemoryError), local(tmp_path / "x").reading("x"):
+        raise MemoryError
+
+
 def test_what_is_pinned_or_ones_own_needs_no_lock(tmp_path, monkeypatch, no_network):
     put(tmp_path)
     monkeypatch.setenv("JBENCH_MIRROR", str(tmp_path))
@@ -316,7 +415,9 @@ def test_what_is_pinned_or_ones_own_needs_no_lock(tmp_path, monkeypatch, no_netw
     assert not (cache_root() / "jbench.lock").exists()
 
 
-@pytest.mark.parametrize("torn", ["", "[]", '{"x": {}}', '{"x": "y"}'])
+@pytest.mark.parametrize(
+    "torn", ["", "[]", "5", '{"x": {}}', '{"x": "y"}', '{"x": {"revision": 5, "sha256": null}}', "[" * 100_000]
+)
 def test_a_torn_lock_is_one_line(torn, loose_mirror):
     loose_mirror(TEXT)
     (cache_root() / "jbench.lock").write_text(torn)
@@ -347,9 +448,9 @@ def test_a_home_that_keeps_no_lock_is_one_line(loose_mirror, tmp_path, monkeypat
 
 def test_a_large_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
     hashed = []
-    plain = source.file_sha256
-    monkeypatch.setattr(source, "_LARGE", 8)
-    monkeypatch.setattr(source, "file_sha256", lambda path: hashed.append(path) or plain(path))
+    plain = cache.file_sha256
+    monkeypatch.setattr(cache, "_LARGE", 8)
+    monkeypatch.setattr(cache, "file_sha256", lambda path: hashed.append(path) or plain(path))
     large, small = tmp_path / "large", tmp_path / "small"
     large.write_text(TEXT)
     small.write_text("a")
@@ -365,7 +466,7 @@ def test_a_large_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("torn", ["", "[]", "{}"])
 def test_a_torn_memory_of_a_hash_is_made_again(torn, tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "_LARGE", 8)
+    monkeypatch.setattr(cache, "_LARGE", 8)
     (tmp_path / "large").write_text(TEXT)
     assert local(tmp_path / "large").open().sha256 == SHA
     (memory,) = (cache_root() / "fingerprints").iterdir()
@@ -390,7 +491,7 @@ def test_judgements_and_topics_are_read_as_trec_writes_them(tmp_path):
     (tmp_path / "q").write_text("q1 Q0 d1 1\nq1\tQ0\td2\t0\nq2 Q0 d1 2\n")
     (tmp_path / "t").write_text("q1\t雨は いつ\u2028止むか\n")
     assert local(tmp_path / "q").qrels() == {"q1": {"d1": 1, "d2": 0}, "q2": {"d1": 2}}
-    assert list(local(tmp_path / "t").fields("\t")) == [["q1", "雨は いつ\u2028止むか"]]
+    assert local(tmp_path / "t").topics() == {"q1": "雨は いつ\u2028止むか"}
 
 
 def test_what_is_nowhere_is_told_apart_from_what_is_wrong(tmp_path, monkeypatch, no_network):

@@ -1,27 +1,20 @@
-"""A checkpoint on disk: where it is, which revision, what kind, what its own files say.
+"""A checkpoint on disk: what kind it is, how it reads, whether it is whole, by its own files.
 
 Only JSON is read here, no weights.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from math import inf
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from jbench.files import safe_name
-from jbench.source import cache_root, file_sha256, offline, remembered
 from jbench.types import Unavailable, UsageError
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-SKIPPED = ("*.bin", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.pt", "*.gguf", "openvino/*", "onnx/*")
-_PICKLED = tuple(f"{folder}pytorch_model{ending}" for folder in ("", "*/") for ending in (".bin", "-*-of-*.bin"))
 _WEIGHTED = (
     *("Transformer", "Dense", "LayerNorm", "StaticEmbedding", "SparseAutoEncoder"),
     *("CNN", "LSTM", "WordEmbeddings", "WeightedLayerPooling"),
@@ -69,26 +62,36 @@ class Checkpoint:
     def read(self, name: str) -> dict[str, Any]:
         """A JSON file of the checkpoint, empty when there is none.
 
-        :raises Unavailable: when it is not JSON.
+        :raises Unavailable: when it is not JSON, or nobody may read it.
         """
         path = self.folder / name.lstrip("/")
         if not path.is_file():
             return {}
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Unavailable(f"{self.model}: {name} is not JSON ({error})") from error
+        except OSError as error:
+            raise Unavailable(f"cannot read {path}: {error.strerror}") from error
         return found if isinstance(found, dict) else {"": found}
 
     @property
     def modules(self) -> list[dict[str, Any]]:
         """The rows of ``modules.json``: type and path of each module.
 
-        :raises Unavailable: when they are not that.
+        :raises Unavailable: when they are not that, or lie outside the checkpoint.
         """
-        rows: list[dict[str, Any]] = self.read("modules.json").get("", [])
-        if not all(isinstance(row, dict) and {"type", "path"} <= row.keys() for row in rows):
+        found = self.read("modules.json")
+        named = found.get("") if found else []
+        if not isinstance(named, list):
+            raise Unavailable(f"{self.model}: modules.json is no list of modules")
+        rows: list[dict[str, Any]] = named
+        if not all(
+            isinstance(row, dict) and all(isinstance(row.get(k), str) for k in ("type", "path")) for row in rows
+        ):
             raise Unavailable(f"{self.model}: modules.json has a row without type and path")
+        for row in rows:
+            self._check_inside("modules.json", row["path"])
         return rows
 
     @property
@@ -156,10 +159,17 @@ class Checkpoint:
 
     @property
     def labels(self) -> int:
-        """How many labels a classification head has, as transformers counts them: 2 when nothing says."""
+        """How many labels a classification head has, as transformers counts them: 2 when nothing says.
+
+        :raises Unavailable: when what says it is no table of labels, nor a number.
+        """
         config = self.read("config.json")
-        names = config.get("id2label")
-        return len(names) if names is not None else int(config.get("num_labels") or 2)
+        names, count = config.get("id2label"), config.get("num_labels") or 2
+        if names is not None and not isinstance(names, dict):
+            raise Unavailable(f"{self.model}: id2label in config.json is {names!r:.40}, not a table of labels")
+        if not isinstance(count, int):
+            raise Unavailable(f"{self.model}: num_labels in config.json is {count!r:.40}, not a number")
+        return count if names is None else len(names)
 
     def own_code(self) -> str | None:
         """The checkpoint's own code that loading it would run, such as ``modeling_x.Encoder (config.json)``.
@@ -197,32 +207,38 @@ class Checkpoint:
     def max_length(self) -> int | None:
         """Tokens read of a text, special ones included, as sentence-transformers would decide."""
         set_length = self.read(f"{self.home}/sentence_bert_config.json").get("max_seq_length")
-        if isinstance(set_length, int):
-            return set_length
-        limits = [self.read(f"{self.home}/tokenizer_config.json").get("model_max_length"), self.positions]
-        known = [int(n) for n in limits if isinstance(n, int | float) and 0 < n < 1 << 24]
-        return min(known, default=None)
+        if length := _count(set_length):
+            return length
+        limits = [_count(self.read(f"{self.home}/tokenizer_config.json").get("model_max_length")), self.positions]
+        return min((n for n in limits if n and n < 1 << 24), default=None)
 
     @property
     def positions(self) -> int | None:
         """The longest input that the model has positions for."""
         config = self.read(f"{self.home}/config.json")
-        found = config.get("max_position_embeddings")
-        if not isinstance(found, int) or found <= 0:
-            return None
+        found = _count(config.get("max_position_embeddings"))
+        if found is None or config.get("model_type") not in _OFFSET:
+            return found
         # RoBERTa and its kin count positions from behind the padding's.
-        return found - (config.get("pad_token_id") or 0) - 1 if config.get("model_type") in _OFFSET else found
+        return _count(found - (_count(config.get("pad_token_id")) or 0) - 1)
 
     @property
     def similarity(self) -> str:
         """The similarity the checkpoint names, else cosine."""
-        return self.read("config_sentence_transformers.json").get("similarity_fn_name") or "cosine"
+        found = self.read("config_sentence_transformers.json").get("similarity_fn_name")
+        return found if found and isinstance(found, str) else "cosine"
 
     @property
     def own_prompts(self) -> dict[str, str]:
-        """The prompts the checkpoint carries, by its own names; under ``default`` the one it names so."""
+        """The prompts the checkpoint carries, by its own names; under ``default`` the one it names so.
+
+        :raises Unavailable: when they are no texts by name.
+        """
         config = self.read("config_sentence_transformers.json")
-        found = {str(k): str(v or "") for k, v in (config.get("prompts") or {}).items()}
+        held = config.get("prompts") or {}
+        if not isinstance(held, dict) or not all(isinstance(text, str | None) for text in held.values()):
+            raise Unavailable(f"{self.model}: prompts in config_sentence_transformers.json are no texts by name")
+        found = {name: text or "" for name, text in held.items()}
         return {"default": found.get(str(config.get("default_prompt_name")), ""), **found}
 
     @property
@@ -259,6 +275,25 @@ class Checkpoint:
             path for path in (weighted if self.modules else [""]) if not any((self.folder / path).glob("*.safetensors"))
         ]
 
+    def shards(self, name: str) -> list[str] | None:
+        """The files that an index of weights names; None where there is no index.
+
+        :raises Unavailable: when it is none.
+        """
+        index = self.read(name)
+        if not index:
+            return None
+        named = index.get("weight_map")
+        if not isinstance(named, dict) or not named or not all(isinstance(shard, str) for shard in named.values()):
+            raise Unavailable(f"{self.model}: {name.lstrip('/')} names no file for each weight")
+        return sorted(set(named.values()))
+
+    def _check_inside(self, name: str, path: str) -> None:
+        # What lies elsewhere is no part of the revision.
+        where = PurePosixPath(path.replace("\\", "/"))
+        if where.is_absolute() or ".." in where.parts:
+            raise Unavailable(f"{self.model}: {name} names {path}, which lies outside the checkpoint")
+
     def _check_files(self) -> None:
         for row in self.modules:
             # The hub keeps no empty folder, and a Normalize may have nothing to keep.
@@ -266,9 +301,10 @@ class Checkpoint:
                 raise Unavailable(f"{self.model}: modules.json names {row['path']}, which is not there")
         for index in sorted({"", *(str(row["path"]) for row in self.modules)}):
             name = f"{index}/model.safetensors.index.json".lstrip("/")
-            named = {str(shard) for shard in (self.read(name).get("weight_map") or {}).values()}
-            if missing := sorted(shard for shard in named if not (self.folder / index / shard).is_file()):
-                raise Unavailable(f"{self.model}: {name} names {missing[0]}, which is not there")
+            for shard in self.shards(name) or ():
+                self._check_inside(name, shard)
+                if not (self.folder / index / shard).is_file():
+                    raise Unavailable(f"{self.model}: {name} names {shard}, which is not there")
         first = str(self.modules[0]["type"]) if self.modules else "sentence_transformers.Transformer"
         if first.startswith("sentence_transformers.") and first.endswith(".Transformer"):
             self._check_transformer(self.folder / self.home)
@@ -285,6 +321,11 @@ class Checkpoint:
                 f"{where}: no tokenizer in it; save it beside the weights "
                 "(neither tokenizer.json nor a vocabulary is there)"
             )
+
+
+def _count(value: Any) -> int | None:
+    """A number of 1 or more; None for anything else, which says nothing."""
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value < inf else None
 
 
 def _first_class(named: Any) -> str:
@@ -306,88 +347,3 @@ def _has_tokenizer(config: dict[str, Any]) -> bool:
     import transformers
 
     return hasattr(transformers, str(config.get("tokenizer_class")))
-
-
-def locate(string: str, name: str | None) -> Checkpoint:
-    """Find ``./dir``, ``org/name`` or ``org/name@revision``; a hub checkpoint is fetched.
-
-    :raises UsageError: when the string is neither a folder nor a hub id.
-    :raises Unavailable: when the checkpoint is not to be had.
-    """
-    folder = Path(os.path.expanduser(string))
-    here = string.startswith((".", "/", "~"))
-    if folder.is_dir() and "/" in string and not here:
-        raise UsageError(f"{string} is a folder here and could be a hub id; write ./{string} or {string}@main")
-    if folder.is_file():
-        raise UsageError(f"{string} is a file; a checkpoint is a folder, a run file is run:{string}")
-    if folder.is_dir():
-        folder = folder.resolve()
-        return _converted(Checkpoint(name or folder.name, f"local-{_fingerprint(folder)[:12]}", folder, given=string))
-    if here:
-        raise Unavailable(f"checkpoint folder {string} does not exist")
-    if not _HUB_ID.fullmatch(string):
-        raise UsageError(f"unknown model {string!r}; a checkpoint is org/name or ./folder")
-    repo, _, revision = string.partition("@")
-    found = snapshot(repo, revision or None)
-    return _converted(Checkpoint(name or repo, found.name, found, hub_id=repo, given=string))
-
-
-def conversion(original: Checkpoint) -> Path:
-    """Where `jbench.models.convert` puts what it makes of a checkpoint."""
-    name = original.hub_id or original.folder.name
-    return cache_root() / "converted" / safe_name(name) / safe_name(original.revision)
-
-
-def _converted(original: Checkpoint) -> Checkpoint:
-    folder = conversion(original)
-    # Only a folder that was written to its end has this file.
-    use = (folder / "converted.json").is_file() and original.pickled()
-    return replace(original, folder=folder) if use else original
-
-
-def snapshot(repo: str, revision: str | None, pickled: bool = False) -> Path:
-    """The folder of a hub checkpoint, fetched unless it is at hand; ``pickled`` fetches those weights alone.
-
-    :raises Unavailable: when it is not to be had.
-    """
-    from huggingface_hub import snapshot_download
-
-    chosen: dict[str, Any] = {"allow_patterns": _PICKLED} if pickled else {"ignore_patterns": SKIPPED}
-    try:
-        return Path(snapshot_download(repo, revision=revision, local_files_only=offline(), **chosen))
-    except Exception as error:  # the hub's client raises many kinds; each means "not to be had"
-        at = f"{repo}@{revision}" if revision else repo
-        where = (
-            "not in the hub cache and the network is off" if offline() else f"not to be had ({type(error).__name__})"
-        )
-        raise Unavailable(f"{at} is {where}; on a machine with network, `jbench fetch {at}` fills the cache") from error
-
-
-def _fingerprint(folder: Path) -> str:
-    """Sha256 over relative paths and contents, remembered by path, size, mtime and inode."""
-    files = sorted(checkpoint_files(folder))
-    if not files:
-        raise Unavailable(f"checkpoint folder {folder} is empty")
-    stats = [(p.relative_to(folder).as_posix(), p.stat()) for p in files]
-    state = [[name, s.st_size, s.st_mtime_ns, s.st_ino] for name, s in stats]
-
-    def compute() -> str:
-        sha = hashlib.sha256()
-        for (name, _), path in zip(stats, files, strict=True):
-            sha.update(f"{name}\0{file_sha256(path)}\n".encode("utf-8", "surrogatepass"))
-        return sha.hexdigest()
-
-    return remembered(folder, state, compute)
-
-
-def checkpoint_files(folder: Path) -> Iterator[Path]:
-    """Every file that is not hidden, links followed, jbench's own results left out."""
-    seen = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        seen.add(os.path.realpath(root))
-        folders[:] = [
-            name
-            for name in folders
-            if name[0] != "." and name != "jbench-results" and os.path.realpath(Path(root, name)) not in seen
-        ]
-        yield from (path for name in names if name[0] != "." and (path := Path(root, name)).is_file())

@@ -21,30 +21,41 @@ from jbench.models.options import Options, whole_number
 from jbench.search import spans, top_k
 from jbench.types import Card, Float32, Run, Texts, Unavailable, UsageError
 
+EXPANSIONS = ("none", "fixed", "min")
 SIMILARITIES = ("maxsim", "meanmaxsim", "maxmaxsim")
 """The sum, the mean or the largest of each query token's best similarity to a document token."""
 
+SETTINGS = {
+    "query_length": whole_number,
+    "document_length": whole_number,
+    "query_expansion": one_of(*EXPANSIONS),
+    "similarity": one_of(*SIMILARITIES),
+}
 REVISION = "1"
 """Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
 
 _DOCUMENTS_AT_ONCE = 4096
 _STANFORD_QUERY_LENGTH = 32
-_PYLATE = ("query_prefix", "document_prefix", "do_query_expansion", "attend_to_expansion_tokens", "skiplist_words")
+_PYLATE = (
+    *("query_prefix", "document_prefix", "query_length", "document_length", "query_expansion", "do_query_expansion"),
+    *("attend_to_expansion_tokens", "attend_to_mask_tokens", "skiplist_words"),
+)
 
 
 @dataclass(frozen=True)
 class Layout:
     """How a checkpoint's files say that it reads.
 
-    ``markers`` are the tokens that stand before queries and documents, ``tokens`` whether they
-    must be single tokens of the vocabulary (PyLate and Stanford insert them as such);
-    ``expansion`` is ``none``, ``fixed`` (queries are filled with ``[MASK]`` to, and cut at,
-    ``query_length``) or ``min`` (filled, never cut); ``attend`` whether the model attends to the fill.
+    ``markers`` stand before queries and documents; ``prefixes`` are the parts of them that must be
+    tokens of the vocabulary (PyLate and Stanford insert them as such);
+    ``expansion`` is ``none``, ``fixed`` (queries are filled to, and cut at, ``query_length``) or
+    ``min`` (filled to it, cut at ``query_limit``); ``fill`` the token they are filled with, None for
+    the mask; ``attend`` whether the model attends to it.
     """
 
     name: str
     markers: dict[str, str]
-    tokens: bool
+    prefixes: dict[str, str]
     query_length: int | None
     document_length: int | None
     expansion: str
@@ -52,25 +63,42 @@ class Layout:
     skiplist: tuple[str, ...]
     projection: int | None
     similarity: str = "maxsim"
+    fill: str | None = None
+    query_limit: int | None = None
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Layout:
         """Read it.
 
         :raises UsageError: for a checkpoint without a projection to token vectors.
+        :raises Unavailable: for files that hold something else than they should.
         """
-        if checkpoint.modules:
-            return cls._of_modules(checkpoint)
-        metadata = checkpoint.read("artifact.metadata")
-        if not metadata and "HF_ColBERT" not in (checkpoint.read("config.json").get("architectures") or []):
+        try:
+            layout = cls._of_modules(checkpoint) if checkpoint.modules else cls._of_stanford(checkpoint)
+            lengths = (layout.query_length, layout.document_length, layout.query_limit)
+            if not all(n is None or (type(n) is int and n > 0) for n in lengths):
+                raise ValueError(f"lengths {lengths} are no whole numbers of 1 or more")
+            if layout.expansion not in EXPANSIONS or not all(isinstance(word, str) for word in layout.skiplist):
+                raise ValueError(f"query expansion {layout.expansion!r}, skip list {layout.skiplist[:3]}")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise Unavailable(f"{checkpoint.model}: its files do not say how a ColBERT reads ({reason})") from error
+        return layout
+
+    @classmethod
+    def _of_stanford(cls, checkpoint: Checkpoint) -> Layout:
+        # Without this name the library would add a projection of random weights.
+        if "HF_ColBERT" not in (checkpoint.read("config.json").get("architectures") or []):
             raise UsageError(
-                f"{checkpoint.model} is no ColBERT: neither artifact.metadata nor modules.json names a projection"
+                f"{checkpoint.model} is no ColBERT: config.json names no HF_ColBERT, and modules.json no projection"
             )
+        metadata = checkpoint.read("artifact.metadata")
         names = (("query", "query_token_id", "[unused0]"), ("document", "doc_token_id", "[unused1]"))
+        markers = {role: f"{metadata.get(key) or usual} " for role, key, usual in names}
         return cls(
             name="Stanford",
-            markers={role: f"{metadata.get(key) or usual} " for role, key, usual in names},
-            tokens=True,
+            markers=markers,
+            prefixes=markers,
             query_length=metadata.get("query_maxlen") or _STANFORD_QUERY_LENGTH,
             document_length=metadata.get("doc_maxlen"),
             expansion="fixed",
@@ -86,27 +114,31 @@ class Layout:
         if not projections:
             raise UsageError(f"{checkpoint.model} is no ColBERT: its modules.json names no projection (Dense)")
         own, mask = checkpoint.read("config_sentence_transformers.json"), checkpoint.module("MultiVectorMask")
-        backbone = checkpoint.read(f"{checkpoint.home}/sentence_bert_config.json")
         pylate = any(key in own for key in _PYLATE) or any(name.startswith("pylate.") for name in types)
-        told = {**own, **backbone} if pylate else backbone
+        backbone = checkpoint.read(f"{checkpoint.home}/sentence_bert_config.json")
+        told = {**{key: own[key] for key in _PYLATE if key in own}, **backbone}
         expansion = told.get("query_expansion")
         if pylate and "query_expansion" not in told and told.get("do_query_expansion") is not False:
+            attend = told.get("attend_to_expansion_tokens", told.get("attend_to_mask_tokens"))
             length = told.get("query_length") or _STANFORD_QUERY_LENGTH
-            expansion = {"strategy": "fixed", "length": length, "attend": told.get("attend_to_expansion_tokens")}
-        prompts = checkpoint.own_prompts
+            expansion = {"strategy": "fixed", "length": length, "attend": attend}
+        prompts, similarity = checkpoint.own_prompts, own.get("similarity_fn_name")
+        prefixes = {role: own.get(f"{role}_prefix") or "" for role in ("query", "document")}
         words = mask.get("skiplist_words") if mask is not None else own.get("skiplist_words", string.punctuation)
-        similarity = own.get("similarity_fn_name")
         return cls(
             name="PyLate" if pylate else "sentence-transformers",
-            markers={role: (own.get(f"{role}_prefix") or "") + prompts.get(role, "") for role in ("query", "document")},
-            tokens=pylate,
+            # A prompt may be saved with the prefix before it.
+            markers={role: prefix + prompts.get(role, "").removeprefix(prefix) for role, prefix in prefixes.items()},
+            prefixes=prefixes,
             query_length=expansion["length"] if expansion else told.get("query_length"),
             document_length=told.get("document_length"),
             expansion=expansion["strategy"] if expansion else "none",
             attend=bool(expansion and expansion.get("attend")),
             skiplist=tuple(words or ()),
             projection=checkpoint.read(f"{projections[-1]}/config.json").get("out_features"),
-            similarity=similarity if similarity in SIMILARITIES else "maxsim",
+            similarity=similarity if similarity in SIMILARITIES[:2] else "maxsim",
+            fill=expansion.get("token") if expansion else None,
+            query_limit=told.get("query_length") if expansion and expansion["strategy"] == "min" else None,
         )
 
 
@@ -214,7 +246,7 @@ class ColBERT:
         """Queries that the library fills with ``[MASK]``: as texts, with the lengths they will have."""
         length, fixed = self.card.settings["query_length"], self.card.settings["query_expansion"] == "fixed"
         whole = [len(ids) for ids in tokenizer(texts, truncation=False, verbose=False)["input_ids"]]
-        longest = length if fixed else self.weights.module.max_seq_length
+        longest = length if fixed else self.card.settings["query_limit"] or self.weights.module.max_seq_length
         lost = [max(0, n - longest) for n in whole]
         return Tokenized(texts, [max(min(n, longest), length) for n in whole], lost)
 
@@ -226,18 +258,17 @@ def colbert(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> 
         projection to token vectors.
     """
     layout = Layout.of(checkpoint)
-    known = {
-        "query_length": whole_number,
-        "document_length": whole_number,
-        "similarity": one_of(*SIMILARITIES),
-        "query_expansion": one_of("none", "fixed", "min"),
-    }
-    asked = neural.asked_of("colbert", options, known)
+    asked = neural.asked_of("colbert", options, SETTINGS)
+    # A limit belongs to filling without cutting, and cannot lie below what is filled to.
+    length = asked.get("query_length", layout.query_length)
+    cut = asked.get("query_expansion", layout.expansion) == "min" and (layout.query_limit or 0) >= (length or 0)
     files = {
         "query_length": layout.query_length,
+        "query_limit": layout.query_limit if cut else None,
         "document_length": layout.document_length,
         "query_expansion": layout.expansion,
         "attend_to_expansion": layout.attend,
+        "expansion_token": layout.fill,
         "similarity": layout.similarity,
         "skiplist": " ".join(layout.skiplist),
         "projection": layout.projection,
@@ -247,7 +278,6 @@ def colbert(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> 
         raise UsageError(f"query_expansion={asked['query_expansion']}: {checkpoint.model} needs a query_length to fill")
     neural.within_positions(checkpoint, files, asked)
     card = neural.card(checkpoint, options, "colbert", REVISION, files, asked, layout.markers, by_hand)
-    options.say(f"{checkpoint.model}: {layout.name} layout, {_said(card)}")
     return ColBERT(card, Weights(checkpoint, options, card, partial(_make, layout, card)))
 
 
@@ -257,26 +287,22 @@ def _make(layout: Layout, card: Card, folder: str, device: str, arguments: dict[
 
     module = MultiVectorEncoder(folder, device=device, **arguments)
     held, backbone = card.settings, module[0]
+    if layout.name == "Stanford" and layout.projection not in (None, module.get_embedding_dimension()):
+        found = module.get_embedding_dimension()
+        raise Unavailable(f"{card.model}: artifact.metadata says dim {layout.projection}, its weights have {found}")
     expansion, length = held["query_expansion"], held["query_length"]
     backbone.query_expansion = None
-    backbone.query_length = length if expansion == "none" else None
+    backbone.query_length = length if expansion == "none" else held["query_limit"]
     backbone.document_length = held["document_length"]
     if expansion != "none":
-        backbone.query_expansion = {"strategy": expansion, "length": length, "attend": held["attend_to_expansion"]}
-    vocabulary = module.tokenizer.get_vocab() if layout.tokens else {}
-    for role, marker in layout.markers.items() if layout.tokens else ():
-        used = card.prompts.get(role) == marker and marker.strip()
-        if used and marker not in vocabulary and marker.split()[0] not in vocabulary:
+        filled = {"attend": held["attend_to_expansion"], "token": held["expansion_token"]}
+        backbone.query_expansion = {"strategy": expansion, "length": length, **filled}
+    vocabulary = module.tokenizer.get_vocab()
+    for role, prefix in layout.prefixes.items():
+        used = prefix.strip() and card.prompts.get(role) == layout.markers[role]
+        if used and prefix not in vocabulary and prefix.split()[0] not in vocabulary:
             raise Unavailable(
-                f"{card.model}: the {role} marker {marker.strip()!r} is not in its vocabulary; "
+                f"{card.model}: the {role} marker {prefix.strip()!r} is not in its vocabulary; "
                 f"name the one that it was trained with: --prompt {role}='[unused0] '"
             )
     return module
-
-
-def _said(card: Card) -> str:
-    held = card.settings
-    return (
-        f"query {held['query_length'] or 'any'} tokens ({held['query_expansion']} expansion), "
-        f"document {held['document_length'] or 'any'}, projection {held['projection']}, {held['similarity']}"
-    )

@@ -12,7 +12,19 @@ from typing import Any
 import numpy as np
 
 from jbench.models.options import Options
-from jbench.types import Card, Float32, Int64, Model, Run, Scorer, Searcher, Texts, UsageError
+from jbench.types import (
+    Card,
+    Float32,
+    Int64,
+    InvalidScores,
+    Model,
+    Reranker,
+    Run,
+    Scorer,
+    Searcher,
+    Texts,
+    UsageError,
+)
 
 K = 60
 """The constant of reciprocal rank fusion (Cormack et al., SIGIR 2009)."""
@@ -40,10 +52,18 @@ class Call:
         if head is None:
             return None
         call = cls(head[1], tuple(_split(string[head.end() :].rstrip())))
-        numbered = call.name == "rrf" or (len(call.parts) == 3 and re.fullmatch(r"[1-9][0-9]*", call.parts[1]))
-        if len(call.parts) < 2 or not all(call.parts) or not numbered:
-            raise UsageError(f"{string}: expected {call.form}")
+        if wrong := call._wrong():
+            raise UsageError(f"{wrong}; expected {call.form}")
         return call
+
+    def _wrong(self) -> str:
+        if not self.parts:
+            return f"the brackets of {self.name} do not match"
+        if not all(self.parts) or (len(self.parts) != 3 if self.name == "rerank" else len(self.parts) < 2):
+            return f"{self.name} of {len([part for part in self.parts if part])} parts"
+        if self.name == "rerank" and not re.fullmatch(r"[1-9][0-9]{0,8}", self.parts[1]):
+            return f"DEPTH must be a whole number of 1 or more, not {self.parts[1]!r}"
+        return ""
 
     @property
     def form(self) -> str:
@@ -91,7 +111,8 @@ class Rerank:
     """``second`` orders the ``depth`` documents that ``first`` puts first.
 
     A ``depth`` that covers the corpus covers also what ``first`` would not retrieve, so that every
-    document is scored, unless ``first`` only knows a list.
+    document is scored, unless ``first`` only knows a list. Ties of ``first`` at the ``depth``-th
+    document are decided by document id, and no tie interval shows them.
     """
 
     card: Card
@@ -101,22 +122,19 @@ class Rerank:
 
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """The best k of each query's ``depth`` documents; the others are not retrieved."""
-        if self.depth >= len(documents) and isinstance(self.first, Scorer):
+        if self.depth >= len(documents) and _knows_all(self.first):
             query = np.repeat(np.arange(len(queries)), len(documents))
             document = np.tile(np.arange(len(documents)), len(queries))
         else:
             run = self.first.search(queries, documents, self.depth).top(self.depth)
             query = np.repeat(np.arange(len(queries)), np.diff(run.offsets))
             document = run.index
-        scores = np.zeros(len(query), np.float32)
-        for start in range(0, len(query), _PAIRS_AT_ONCE):
-            span = slice(start, start + _PAIRS_AT_ONCE)
-            scores[span] = self.second.score(_pairs(queries, documents, query[span], document[span]), ROLES)
+        scores = _scored(self.second, queries, documents, query, document)
         return Run.ranked(queries.ids, documents.ids, query, document, scores).top(k)
 
     def report(self) -> dict[str, Any]:
         """Both stages together."""
-        return _together([self.first.report(), self.second.report()])
+        return _together((self.first, self.second))
 
 
 ROLES = ("query", "document")
@@ -141,45 +159,43 @@ class Fusion:
             [model.search(queries, documents, k).top(k) for model in self.models], queries.ids, documents.ids
         ).top(k)
 
-    def report(self) -> dict[str, Any]:
-        """All models together."""
-        return _together([model.report() for model in self.models])
+    def rerank(self, queries: Texts, documents: Texts, query: Int64, document: Int64) -> Run:
+        """The fused ranking of given candidates: each model orders them, those that know only a list by it.
 
-
-@dataclass(frozen=True)
-class PairFusion:
-    """A fusion whose models all score pairs, so that it can rank given candidates too."""
-
-    card: Card
-    fusion: Fusion
-    models: tuple[Scorer, ...]
-
-    def score(self, pairs: Sequence[tuple[str, str]], roles: tuple[str, str]) -> Float32:
-        """Each left text is a query over the right texts it stands with.
-
-        :raises UsageError: for pairs that are no queries and documents, which have no ranks to fuse.
+        :raises UsageError: for a model that can do neither.
+        :raises InvalidScores: for a list with a document that is no candidate.
         """
-        if roles != ROLES:
-            raise UsageError(f"{self.card.model} fuses rankings; sentence pairs have none")
-        left, right = (list(dict.fromkeys(pair[side] for pair in pairs)) for side in (0, 1))
-        at_left, at_right = ({text: i for i, text in enumerate(side)} for side in (left, right))
-        distinct = list(dict.fromkeys(pairs))
-        query = np.array([at_left[a] for a, _ in distinct], np.int64)
-        document = np.array([at_right[b] for _, b in distinct], np.int64)
-        queries, documents = ([str(i) for i in range(len(side))] for side in (left, right))
-        runs = [Run.ranked(queries, documents, query, document, model.score(distinct, roles)) for model in self.models]
-        fused = _fused(runs, queries, documents)
-        rows = zip(np.repeat(np.arange(len(left)), np.diff(fused.offsets)).tolist(), fused.index.tolist(), strict=True)
-        found = dict(zip(rows, fused.scores.tolist(), strict=True))
-        return np.array([found[at_left[a], at_right[b]] for a, b in pairs], np.float32)
-
-    def search(self, queries: Texts, documents: Texts, k: int) -> Run:
-        """As `Fusion.search`."""
-        return self.fusion.search(queries, documents, k)
+        runs = [_ranking(model, queries, documents, query, document) for model in self.models]
+        return _fused(runs, queries.ids, documents.ids)
 
     def report(self) -> dict[str, Any]:
         """All models together."""
-        return self.fusion.report()
+        return _together(self.models)
+
+
+def _ranking(model: Model, queries: Texts, documents: Texts, query: Int64, document: Int64) -> Run:
+    if isinstance(model, Reranker):
+        return model.rerank(queries, documents, query, document)
+    if isinstance(model, Scorer):
+        scores = _scored(model, queries, documents, query, document)
+        return Run.ranked(queries.ids, documents.ids, query, document, scores)
+    if isinstance(model, Rerank) or not isinstance(model, Searcher):
+        raise UsageError(f"{model.card.model} does not order given candidates; fuse its second stage instead")
+    run = model.search(queries, documents, int(np.bincount(query).max()))
+    found = np.repeat(np.arange(len(queries)), np.diff(run.offsets)) * len(documents) + run.index
+    if stray := np.flatnonzero(~np.isin(found, query * len(documents) + document)).tolist():
+        q, d = divmod(int(found[stray[0]]), len(documents))
+        where = f"{documents.ids[d]!r} for query {queries.ids[q]!r}"
+        raise InvalidScores(f"{model.card.model} ranks {where}, which is not a candidate")
+    return run
+
+
+def _scored(model: Scorer, queries: Texts, documents: Texts, query: Int64, document: Int64) -> Float32:
+    scores = np.zeros(len(query), np.float32)
+    for start in range(0, len(query), _PAIRS_AT_ONCE):
+        span = slice(start, start + _PAIRS_AT_ONCE)
+        scores[span] = model.score(_pairs(queries, documents, query[span], document[span]), ROLES)
+    return scores
 
 
 def _fused(runs: Sequence[Run], queries: Sequence[str], documents: Sequence[str]) -> Run:
@@ -193,10 +209,17 @@ def _fused(runs: Sequence[Run], queries: Sequence[str], documents: Sequence[str]
     return Run.ranked(queries, documents, *np.divmod(found, len(documents)), scores)
 
 
-def _together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _knows_all(model: Model) -> bool:
+    return isinstance(model, Scorer) or (isinstance(model, Fusion) and any(map(_knows_all, model.models)))
+
+
+def _together(models: Sequence[Model]) -> dict[str, Any]:
+    # One checkpoint may stand in two places; it is loaded, and reports, once.
+    reports = [model.report() for model in {id(model): model for model in models}.values()]
     devices = [report["device"] for report in reports if "device" in report]
     costs = [report.get("cost", {}) for report in reports]
-    cost = {key: sum(part.get(key, 0) for part in costs) for key in ("parameters", "bytes_per_document")}
+    summed = [key for key in ("parameters", "bytes_per_document") if all(key in part for part in costs)]
+    cost = {key: sum(part[key] for part in costs) for key in summed}
     if longest := [part["longest_input"] for part in costs if "longest_input" in part]:
         cost["longest_input"] = min(longest)
     return {
@@ -224,7 +247,7 @@ def combine(call: Call, options: Options, open_part: Callable[[str, Options], Mo
         if not isinstance(second, Scorer):
             raise UsageError(f"{second.card.model} scores no pairs, so it cannot come second; expected {call.form}")
         depth = int(call.parts[1])
-        shown = f"rerank({first.card.model}, {depth}, {second.card.model})"
+        shown = f"rerank({', '.join([_names(parts)[0], str(depth), _names(parts)[1]])})"
         return Rerank(
             _card(call.name, shown, options, {"first": first, "second": second}, {"depth": depth}), first, depth, second
         )
@@ -232,10 +255,17 @@ def combine(call: Call, options: Options, open_part: Callable[[str, Options], Mo
     if len(searchers) < len(parts):
         lacking = next(part for part in parts if not isinstance(part, Searcher))
         raise UsageError(f"{lacking.card.model} cannot search a corpus, so it has no ranking to fuse")
-    shown = f"rrf({', '.join(part.card.model for part in parts)})"
-    fusion = Fusion(_card(call.name, shown, options, {str(i): p for i, p in enumerate(parts, 1)}, {"k": K}), searchers)
-    scorers = tuple(part for part in parts if isinstance(part, Scorer))
-    return PairFusion(fusion.card, fusion, scorers) if len(scorers) == len(parts) else fusion
+    shown = f"rrf({', '.join(_names(parts))})"
+    return Fusion(_card(call.name, shown, options, {str(i): p for i, p in enumerate(parts, 1)}, {"k": K}), searchers)
+
+
+def _names(parts: Sequence[Model]) -> list[str]:
+    """What the parts are called, with the revision where two go by one name."""
+    who = {(part.card.model, part.card.revision) for part in parts}
+    names = [model for model, _ in who]
+    return [
+        part.card.model + (f"@{part.card.revision[:14]}" if names.count(part.card.model) > 1 else "") for part in parts
+    ]
 
 
 def _flat(variant: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,4 +297,11 @@ def _card(adapter: str, shown: str, options: Options, parts: Mapping[str, Model]
         settings={**held, **numbers, "dtype": "float32", "adapter_revision": REVISION},
         variant=variant,
         unprompted=tuple(sorted({role for card in cards.values() for role in card.unprompted})),
+        training={"parts": [part for card in cards.values() for part in _trained(card)]},
     )
+
+
+def _trained(card: Card) -> list[dict[str, Any]]:
+    """What is said of the training of a part, or of each of its parts."""
+    own: dict[str, Any] = {"model": card.model, "revision": card.revision}
+    return card.training.get("parts") or [{**own, "training": dict(card.training)} if card.training else own]

@@ -16,7 +16,13 @@ from jbench.models.neural import Weights
 from jbench.models.options import Options, whole_number
 from jbench.types import Card, Float32, UsageError
 
-ACTIVATIONS = {"Sigmoid": "sigmoid", "Identity": "identity"}
+ACTIVATIONS = {
+    "torch.nn.modules.activation.Sigmoid": "sigmoid",
+    "torch.nn.Sigmoid": "sigmoid",
+    "torch.nn.modules.linear.Identity": "identity",
+    "torch.nn.Identity": "identity",
+}
+SETTINGS = {"max_length": whole_number}
 REVISION = "1"
 """Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
 
@@ -65,17 +71,18 @@ def cross_encoder(checkpoint: Checkpoint, options: Options, by_hand: bool = Fals
     """
     config, own = checkpoint.read("config.json"), checkpoint.read("config_sentence_transformers.json")
     if stray := [str(row["type"]) for row in checkpoint.modules if not str(row["type"]).endswith("Transformer")]:
-        raise UsageError(
-            f"{checkpoint.model} scores through {stray[0].rsplit('.', 1)[-1]}, which this version does not"
-        )
+        name = stray[0].rsplit(".", 1)[-1]
+        raise UsageError(f"{checkpoint.model} has a {name}, so it is no cross-encoder that this version scores")
     if not any(str(head).endswith("ForSequenceClassification") for head in config.get("architectures") or []):
         raise UsageError(f"{checkpoint.model} is no cross-encoder: it has no head that scores a pair")
     if checkpoint.labels != 1:
         raise UsageError(
             f"{checkpoint.model} has {checkpoint.labels} labels, and nothing says which of them is relevance; "
-            "a cross-encoder that ranks has one"
+            "one that ranks has a single one (num_labels=1)"
         )
-    asked = neural.asked_of("cross-encoder", options, {"max_length": whole_number})
+    if own.get("default_prompt_name"):
+        raise UsageError(f"{checkpoint.model} puts a prompt before each pair, which this version does not")
+    asked = neural.asked_of("cross-encoder", options, SETTINGS)
     files = {"max_length": checkpoint.max_length, "activation": _activation(checkpoint, config, own)}
     neural.within_positions(checkpoint, files, asked)
     card = neural.card(checkpoint, options, "cross-encoder", REVISION, files, asked, None, by_hand)
@@ -92,13 +99,12 @@ def _make(card: Card, folder: str, device: str, arguments: dict[str, Any]) -> An
 
 def _activation(checkpoint: Checkpoint, config: dict[str, Any], own: dict[str, Any]) -> str:
     """What is done to the logit, where sentence-transformers 6, 4 and 3 wrote it; else sigmoid."""
-    named = (
-        own.get("activation_fn")
-        or (config.get("sentence_transformers") or {}).get("activation_fn")
-        or config.get("sbert_ce_default_activation_function")
-        or "Sigmoid"
-    )
-    last = str(named).rsplit(".", 1)[-1]
-    if last not in ACTIVATIONS:
+    older = config.get("sentence_transformers") or {}
+    named = own.get("activation_fn")
+    if named is None:
+        named = (
+            older["activation_fn"] if "activation_fn" in older else config.get("sbert_ce_default_activation_function")
+        )
+    if named is not None and named not in ACTIVATIONS:
         raise UsageError(f"{checkpoint.model} asks for the activation {named}; sigmoid and identity are known")
-    return ACTIVATIONS[last]
+    return ACTIVATIONS[named] if named else "sigmoid"

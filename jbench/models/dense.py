@@ -19,6 +19,7 @@ from jbench.types import Card, Float32, Run, Texts, UsageError
 
 POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
+SETTINGS = {"pooling": one_of(*POOLINGS), "max_length": whole_number, "similarity": one_of(*SIMILARITIES)}
 REVISION = "1"
 """Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
 
@@ -109,16 +110,14 @@ class Dense:
             said = self.weights.said(texts, prompt)
             return neural.tokenize(module.tokenizer, said, self.card.settings["max_length"])
 
-        @cache
-        def prompt_length(prompt: str) -> dict[str, int]:
-            # Only a pooling that leaves the prompt out looks at it.
-            return {k: n for k, n in module.preprocess([""], prompt=prompt).items() if k == "prompt_length"}
+        prompt_length = cache(self.weights.prompt_length)
 
         @torch.inference_mode()
         def forward(batch: list[dict[str, list[int]]], prompt: str) -> Float32:
             features = neural.pad(module.tokenizer, batch, module.device) | prompt_length(prompt)
             vectors: Float32 = module(features)["sentence_embedding"].float().cpu().numpy()
-            return vectors[:, : module.truncate_dim]
+            # A copy, so that what was cut off is not kept alive.
+            return vectors[:, : module.truncate_dim].copy() if module.truncate_dim else vectors
 
         return Encoder(tokenize, forward, self.weights.budget, self.weights.options.track, self.weights.tally)
 
@@ -131,8 +130,7 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
     """
     if checkpoint.modules and str(checkpoint.modules[0]["type"]).endswith(("Router", "Asym")):
         raise UsageError(f"{checkpoint.model} routes queries and documents apart, which this version does not score")
-    known = {"pooling": one_of(*POOLINGS), "max_length": whole_number, "similarity": one_of(*SIMILARITIES)}
-    asked = neural.asked_of("dense", options, known)
+    asked = neural.asked_of("dense", options, SETTINGS)
     if "max_length" in asked and checkpoint.modules and not str(checkpoint.modules[0]["type"]).endswith("Transformer"):
         raise UsageError(f"max_length={asked['max_length']}: {checkpoint.model} reads texts of any length")
     if checkpoint.pooling is None and checkpoint.modules and "pooling" in asked:
@@ -142,7 +140,10 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
             f"{checkpoint.model} is a bare transformer that does not say how to pool; "
             "add --model-set pooling=mean or pooling=cls"
         )
-    files = {"pooling": checkpoint.pooling, "max_length": checkpoint.max_length, "similarity": checkpoint.similarity}
+    # Of another kind of checkpoint the library takes the transformer and pools by the mean.
+    pooling = "mean" if by_hand and checkpoint.kind[0] != "dense" else checkpoint.pooling
+    similarity = checkpoint.similarity if checkpoint.similarity in SIMILARITIES else "cosine"
+    files = {"pooling": pooling, "max_length": checkpoint.max_length, "similarity": similarity}
     neural.within_positions(checkpoint, files, asked)
     card = neural.card(checkpoint, options, "dense", REVISION, files, asked, checkpoint.own_prompts, by_hand)
     return Dense(card, Weights(checkpoint, options, card, partial(_make, checkpoint, card)))

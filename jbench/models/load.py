@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 from jbench.models.combine import Call, combine, leaves
 from jbench.models.options import Options
@@ -30,41 +31,45 @@ def open_model(string: str, options: Options | None = None) -> Model:
 
 
 def _combined(call: Call, options: Options, taken: dict[str, Options]) -> Model:
+    opened: dict[str, Model] = {}
+
     def open_part(part: str, given: Options) -> Model:
         inner = Call.of(part)
-        return _combined(inner, given, taken) if inner else _open(part, taken[part])
+        if part not in opened:  # one that stands in two places is loaded once
+            opened[part] = _combined(inner, given, taken) if inner else _open(part, taken[part])
+        return opened[part]
 
     return combine(call, options, open_part)
 
 
 def _shared_out(string: str, options: Options) -> dict[str, Options]:
-    """Which part of a combination gets which option: devices every checkpoint, the others the only one that can.
+    """What each part of a combination is made with: of the options, every one that it has.
 
-    :raises UsageError: for an option that no part, or more than one, could be meant by.
+    :raises UsageError: for an option that no part has.
     """
     parts = list(dict.fromkeys(leaves(string)))
     bare = replace(options, name=None, prompts={}, settings={}, device=None, dtype=None)
     if not (options.prompts or options.settings or options.device or options.dtype):
         return dict.fromkeys(parts, bare)
     kinds = {part: _kind(part) for part in parts}
-    taken = {part: replace(bare, device=options.device, dtype=options.dtype) if kinds[part] else bare for part in parts}
     if not any(kinds.values()):
         options.only(string)
-    for flag, field, fits in (
-        ("--prompt", "prompts", [part for part, kind in kinds.items() if kind not in (None, "cross-encoder")]),
-        ("--model-set", "settings", [part for part, kind in kinds.items() if kind]),
-    ):
-        given = getattr(options, field)
-        if given and len(fits) != 1:
-            raise UsageError(f"{flag} could be meant for {' or '.join(fits) or 'none'} of {string}")
-        if given:
-            taken[fits[0]] = replace(taken[fits[0]], **{field: given})
-    return taken
+    if options.prompts and not set(kinds.values()) - {None, "cross-encoder"}:
+        raise UsageError(f"--prompt: no part of {string} takes one")
+    if lacking := [key for key in options.settings if not any(key in _settings(kind) for kind in kinds.values())]:
+        raise UsageError(f"--model-set {lacking[0]}: no part of {string} has this setting")
+
+    def taken(kind: str) -> Options:
+        prompts = {} if kind == "cross-encoder" else options.prompts
+        settings = {key: value for key, value in options.settings.items() if key in _settings(kind)}
+        return replace(bare, device=options.device, dtype=options.dtype, prompts=prompts, settings=settings)
+
+    return {part: taken(kind) if kind else bare for part, kind in kinds.items()}
 
 
 def _kind(string: str) -> str | None:
     """Which adapter serves a checkpoint; None for what has no weights."""
-    from jbench.models.checkpoint import locate
+    from jbench.models.locate import locate
 
     scheme, colon, rest = string.partition(":")
     if string == "ngram" or (colon and scheme in ("bm25", "run")):
@@ -94,11 +99,7 @@ def _open(string: str, options: Options) -> Model:
 
 
 def _checkpoint(where: str, chosen: str | None, options: Options) -> Model:
-    from jbench.models.checkpoint import locate
-    from jbench.models.colbert import colbert
-    from jbench.models.cross_encoder import cross_encoder
-    from jbench.models.dense import dense
-    from jbench.models.sparse import sparse
+    from jbench.models.locate import locate
 
     checkpoint = locate(where, options.name)
     if chosen:
@@ -106,10 +107,22 @@ def _checkpoint(where: str, chosen: str | None, options: Options) -> Model:
     else:
         kind, sign = checkpoint.kind
     options.say(f"{checkpoint.model}: {kind} ({sign}), revision {checkpoint.revision}")
-    adapters: dict[str, Callable[..., Model]] = {
-        "dense": dense,
-        "colbert": colbert,
-        "cross-encoder": cross_encoder,
-        "sparse": sparse,
+    checkpoint.check_weights()
+    adapter, _ = _adapters()[kind]
+    return adapter(checkpoint, options, by_hand=chosen is not None)
+
+
+def _settings(kind: str | None) -> Collection[str]:
+    return [*_adapters()[kind][1], "segmenter"] if kind else []
+
+
+def _adapters() -> dict[str, tuple[Callable[..., Model], Mapping[str, Any]]]:
+    """By kind, what makes the model and which settings it has."""
+    from jbench.models import colbert, cross_encoder, dense, sparse
+
+    return {
+        "dense": (dense.dense, dense.SETTINGS),
+        "colbert": (colbert.colbert, colbert.SETTINGS),
+        "cross-encoder": (cross_encoder.cross_encoder, cross_encoder.SETTINGS),
+        "sparse": (sparse.sparse, sparse.SETTINGS),
     }
-    return adapters[kind](checkpoint, options, by_hand=chosen is not None)

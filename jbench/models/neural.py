@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from jbench import manifest
 from jbench.encode import TOKENS_PER_BATCH, Tally, Tokenized
 from jbench.models import segment
 from jbench.models.checkpoint import Checkpoint
@@ -18,9 +19,11 @@ from jbench.models.prompts import namesake, resolve
 from jbench.types import Card, Unavailable, UsageError, unknown
 
 DEVICES = ("cpu", "cuda", "mps", "xpu", "npu", "hpu")
+LENGTHS = ("max_length", "query_length", "document_length")
 TEXTS_AT_ONCE = 1 << 16
 """How many documents a search encodes before it compares them and lets them go."""
 
+_UNSAID = ("skiplist", "adapter_revision")
 _ABSOLUTE = {"bert", "roberta", "xlm-roberta", "distilbert", "luke", "mluke", "electra", "camembert"}
 # These fail on a text that is longer than their table of positions; others count distances.
 
@@ -57,7 +60,7 @@ def within_positions(checkpoint: Checkpoint, files: Mapping[str, Any], asked: Ma
     """
     positions = checkpoint.positions
     absolute = checkpoint.read(f"{checkpoint.home}/config.json").get("model_type") in _ABSOLUTE
-    for key in ("max_length", "query_length", "document_length"):
+    for key in LENGTHS:
         length = {**files, **asked}.get(key)
         if length and positions and length > positions and (key in asked or absolute):
             advice = "" if key in asked else f"; give --model-set {key}={positions}"
@@ -86,7 +89,7 @@ def card(
     if options.dtype and options.dtype not in DTYPES:
         raise unknown("dtype", options.dtype, DTYPES)
     if options.device and options.device.partition(":")[0] not in DEVICES:
-        raise unknown("device", options.device, DEVICES)
+        raise unknown("device", options.device, ("cuda",) if options.device == "gpu" else DEVICES)
     dtype = DTYPES[options.dtype or "fp32"]
     settings: dict[str, Any] = {**files, **asked, "dtype": dtype, "adapter_revision": revision}
     # Only what differs from the checkpoint's own ways makes a row of its own.
@@ -102,11 +105,15 @@ def card(
         settings["segmenter"] = wanted if wanted == "none" else f"{wanted} {segment.version()}"
         if wanted != segment.segmenter(checkpoint.hub_id, checkpoint.base_model, None):
             variant["segmenter"] = wanted
+    shown = {key: value for key, value in settings.items() if key not in _UNSAID and value not in (None, "", False)}
+    options.say(f"{checkpoint.model}: {', '.join(f'{key} {value}' for key, value in shown.items())}")
     prompts: dict[str, str] = {}
     unprompted: tuple[str, ...] = ()
     if own_prompts is not None:
-        prompts, unprompted = _prompts(checkpoint, options, own_prompts, variant)
-    return Card(checkpoint.model, checkpoint.revision, adapter, prompts, settings, variant, unprompted)
+        prompts, unprompted = _prompts(checkpoint, options, adapter, own_prompts, variant)
+    training = manifest.of_checkpoint(checkpoint.folder, options.say)
+    given = checkpoint.given
+    return Card(checkpoint.model, checkpoint.revision, adapter, prompts, settings, variant, unprompted, given, training)
 
 
 def _kind(checkpoint: Checkpoint) -> str | None:
@@ -117,14 +124,15 @@ def _kind(checkpoint: Checkpoint) -> str | None:
 
 
 def _prompts(
-    checkpoint: Checkpoint, options: Options, own: Mapping[str, str], variant: dict[str, Any]
+    checkpoint: Checkpoint, options: Options, adapter: str, own: Mapping[str, str], variant: dict[str, Any]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    known_as = (checkpoint.hub_id, checkpoint.base_model, own)
+    # What a late-interaction model was trained with are its markers, never the prompts of its base.
+    known_as = (None, None, own) if adapter == "colbert" else (checkpoint.hub_id, checkpoint.base_model, own)
     usual, _ = resolve(*known_as, {})
     prompts, unprompted = resolve(*known_as, options.prompts)
     if changed := {role: text for role, text in prompts.items() if text != usual.get(role, "")}:
         variant["prompts"] = changed
-    if not prompts and not options.prompts and (family := namesake(checkpoint.model)):
+    if adapter != "colbert" and not prompts and not options.prompts and (family := namesake(checkpoint.model)):
         unprompted = tuple(sorted(family.given))
     said = ", ".join(f"{role} {prompt!r}" for role, prompt in sorted(prompts.items())) or "none"
     lacks = f" ({', '.join(unprompted)} would have one in its family: give it with --prompt)" if unprompted else ""
@@ -145,6 +153,7 @@ class Weights:
     card: Card
     make: Callable[[str, str, dict[str, Any]], Any]
     tally: Tally = field(default_factory=Tally)
+    words: dict[str, str] = field(default_factory=dict, repr=False)
 
     @cached_property
     def module(self) -> Any:
@@ -159,6 +168,7 @@ class Weights:
         import logging
 
         import torch
+        from sentence_transformers.base.modules import Transformer
         from transformers.utils import logging as library
 
         self.checkpoint.check_weights()
@@ -166,6 +176,8 @@ class Weights:
         library.set_verbosity_error()  # type: ignore[no-untyped-call] # what matters is checked and said here
         logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
         device = self.options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise UsageError(f"--device {device}: this torch sees no CUDA device; leave it out, or use cpu")
         arguments = {
             "model_kwargs": {"dtype": getattr(torch, self.card.settings["dtype"]), "use_safetensors": True},
             "trust_remote_code": self.options.trust_remote_code,
@@ -174,6 +186,8 @@ class Weights:
         try:
             module = self.make(str(self.checkpoint.folder), device, arguments)
             _check_complete(self.checkpoint, module)
+            if isinstance(module[0], Transformer):
+                _check_reading(self.card, module)
         except (Unavailable, UsageError):
             raise
         except Exception as error:  # a checkpoint can be broken in as many ways as it has files
@@ -193,8 +207,21 @@ class Weights:
 
     def said(self, texts: Sequence[str], prompt: str = "") -> list[str]:
         """The texts as the model is to read them: in words where the segmenter asks for it, behind the prompt."""
-        words = segment.jumanpp(texts) if self.card.settings.get("segmenter", "none") != "none" else texts
-        return [prompt + text for text in words]
+        if self.card.settings.get("segmenter", "none") != "none":
+            self._segment(texts)
+            texts = [self.words[text] for text in texts]
+        return [prompt + text for text in texts]
+
+    def _segment(self, texts: Sequence[str]) -> None:
+        """Fill ``words``, so that a text that stands in many pairs is segmented once."""
+        if len(self.words) > TEXTS_AT_ONCE:
+            self.words.clear()
+        new = [text for text in dict.fromkeys(texts) if text not in self.words]
+        self.words.update(zip(new, segment.jumanpp(new), strict=True))
+
+    def prompt_length(self, prompt: str) -> dict[str, int]:
+        """The feature that a pooling looks at which leaves the prompt out."""
+        return {k: n for k, n in self.module.preprocess([""], prompt=prompt).items() if k == "prompt_length"}
 
     def report(self, longest: int | None = None, dimension: int | None = None) -> dict[str, Any]:
         """What was done since the last report, on what, and what a document and a query cost."""
@@ -216,19 +243,45 @@ class Weights:
         }
 
 
+def _check_reading(card: Card, module: Any) -> None:
+    """Refuse what reads texts in a way that is not done here.
+
+    :raises Unavailable: for a chat template, processing settings, a tokenizer that is empty or cannot pad.
+    :raises UsageError: for a length that special tokens alone fill.
+    """
+    tokenizer = module.tokenizer
+    if "message" in module[0].modality_config:
+        raise Unavailable(f"{card.model} reads texts through a chat template, which this version does not")
+    if stray := [key for key, value in module[0].processing_kwargs.items() if value]:
+        raise Unavailable(f"{card.model} sets processing_kwargs of {stray[0]}, which this version does not apply")
+    if tokenizer is None or len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise Unavailable(f"{card.model}: no tokenizer in it; save it beside the weights")
+    if tokenizer.pad_token_id is None:
+        raise Unavailable(f"{card.model}: its tokenizer has no padding token, so texts cannot be read together")
+    special = tokenizer.num_special_tokens_to_add(pair=card.adapter == "cross-encoder")
+    for key in LENGTHS:
+        if (length := card.settings.get(key)) is not None and length <= special:
+            raise UsageError(f"{key}={length}: {card.model} adds {special} special tokens, which leaves no room")
+
+
 def _check_complete(checkpoint: Checkpoint, module: Any) -> None:
-    """Refuse a transformer whose tokenizer is empty, or whose weights the library fills at random.
+    """Refuse a checkpoint with weights that the library fills at random.
 
     :raises Unavailable: naming one weight; the pooler of a model that no head reads may be missing.
     """
     from safetensors import safe_open
     from sentence_transformers.base.modules import Transformer
 
+    named = {str(row["type"]).rsplit(".", 1)[-1] for row in checkpoint.modules}
+    inline = "HF_ColBERT" in (checkpoint.read("config.json").get("architectures") or [])
+    for part in list(module)[1:]:
+        if not inline and type(part).__name__ not in named and any(True for _ in part.parameters()):
+            raise Unavailable(
+                f"{checkpoint.model} has no {type(part).__name__} of its own, and one of random weights would be used"
+            )
     if not isinstance(module[0], Transformer) or checkpoint.read("adapter_config.json"):
         return  # an adapter's weights are laid over those of another checkpoint
     model, folder = module[0].model, checkpoint.folder / checkpoint.home
-    if module.tokenizer is not None and len(module.tokenizer) <= len(module.tokenizer.all_special_ids):
-        raise Unavailable(f"{checkpoint.model}: no tokenizer in it; save it beside the weights")
     headed = module[0].transformer_task == "sequence-classification"
 
     def matters(key: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from jbench.types import Advance, Track, UsageError
 
@@ -16,7 +17,10 @@ def _silent(label: str, total: int) -> Advance:
 
 @dataclass(frozen=True)
 class Options:
-    """``settings`` are ``--model-set``, ``prompts`` ``--prompt``, both as typed."""
+    """``settings`` are ``--model-set``, ``prompts`` ``--prompt``, both as typed.
+
+    ``training`` is what ``--trained-on`` declares (see `jbench.manifest`).
+    """
 
     name: str | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
@@ -24,6 +28,7 @@ class Options:
     device: str | None = None
     dtype: str | None = None
     trust_remote_code: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[str], None] = lambda message: None
     track: Track = _silent
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from jbench.cache import file_sha256
+from jbench.formats import ranx_lz4
 from jbench.models.options import Options
-from jbench.source import file_sha256, ranx_lz4
 from jbench.types import Card, InvalidScores, Run, Texts, Unavailable, UsageError
 
 Rows = list[tuple[str, str, float]]

@@ -25,7 +25,9 @@ MODELS = (
 SEGMENTERS = ("jumanpp", "none")
 _MOST_BYTES = 4096
 _SECONDS = 60
-_ADVICE = "this model needs Juman++: install it, or run unsegmented and labelled with --model-set segmenter=none ({})"
+_ADVICE = (
+    "segmenter=jumanpp needs Juman++: install it, or run unsegmented and labelled with --model-set segmenter=none ({})"
+)
 # The SimCSE code widens with mojimoji, from which jaconv differs in these.
 _QUOTES = str.maketrans({'"': "”", "'": "’", "`": "‘", "¥": "￥"})
 _LONE_MARKS = str.maketrans({"ﾞ": "゛", "ﾟ": "゜"})

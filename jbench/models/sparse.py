@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ from jbench.search import spans, top_k
 from jbench.types import Card, Float32, Run, Texts, UsageError
 
 SIMILARITIES = ("dot", "cosine")
+HEADS = ("SpladePooling", "SparseAutoEncoder")
+_WEIGHTS_AT_ONCE = 1 << 26
+SETTINGS = {"max_length": whole_number, "similarity": one_of(*SIMILARITIES)}
 REVISION = "1"
 """Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
 
@@ -77,6 +80,7 @@ class Sparse:
         from sentence_transformers.util import select_max_active_dims
 
         module = self.weights.module
+        prompt_length = cache(self.weights.prompt_length)
 
         def tokenize(texts: list[str], prompt: str) -> Tokenized:
             return neural.tokenize(module.tokenizer, self.weights.said(texts, prompt), module.max_seq_length)
@@ -84,13 +88,16 @@ class Sparse:
         @torch.inference_mode()
         def forward(batch: list[dict[str, list[int]]], prompt: str) -> list[Float32]:
             """float32[2, entries] a text: columns (exact, being below 2^24) and weights."""
-            weights = module(neural.pad(module.tokenizer, batch, module.device))["sentence_embedding"].float()
+            features = neural.pad(module.tokenizer, batch, module.device) | prompt_length(prompt)
+            weights = module(features)["sentence_embedding"].float()
             if module.max_active_dims is not None:
                 weights = select_max_active_dims(weights, module.max_active_dims)
             rows = weights.cpu().numpy()
             return [np.stack([own, row[own]]).astype(np.float32) for row in rows for own in [np.flatnonzero(row)]]
 
-        return Encoder(tokenize, forward, self.weights.budget, self.weights.options.track, self.weights.tally)
+        # Before pooling every token has a weight for every entry of the vocabulary.
+        budget = min(self.weights.budget, max(1, _WEIGHTS_AT_ONCE // module.get_embedding_dimension()))
+        return Encoder(tokenize, forward, budget, self.weights.options.track, self.weights.tally)
 
 
 def sparse(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> Sparse:
@@ -101,15 +108,16 @@ def sparse(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> S
     """
     if any(str(row["type"]).endswith("Router") for row in checkpoint.modules):
         raise UsageError(f"{checkpoint.model} routes queries and documents apart, which this version does not score")
+    types = [str(row["type"]).rsplit(".", 1)[-1] for row in checkpoint.modules]
     heads = [str(head) for head in checkpoint.read("config.json").get("architectures") or []]
-    if not checkpoint.modules and not any(head.endswith("ForMaskedLM") for head in heads):
+    weighed = any(head.endswith("ForMaskedLM") for head in heads) if not types else not set(types).isdisjoint(HEADS)
+    if not weighed:
         raise UsageError(f"{checkpoint.model} is no sparse model: it has no head that weighs the vocabulary")
-    wrong = options.settings.get("similarity")
+    named = checkpoint.read("config_sentence_transformers.json").get("similarity_fn_name")
+    wrong = options.settings.get("similarity", named)
     if wrong in ("euclidean", "manhattan"):
         raise UsageError(f"similarity={wrong} is one of dense vectors; a sparse model has {' or '.join(SIMILARITIES)}")
-    known = {"max_length": whole_number, "similarity": one_of(*SIMILARITIES)}
-    asked = neural.asked_of("sparse", options, known)
-    named = checkpoint.read("config_sentence_transformers.json").get("similarity_fn_name")
+    asked = neural.asked_of("sparse", options, SETTINGS)
     similarity = named if named in SIMILARITIES else "dot"
     files = {"max_length": checkpoint.max_length, "similarity": similarity}
     neural.within_positions(checkpoint, files, asked)

@@ -7,14 +7,19 @@ import io
 
 import orjson
 
-from jbench.board import Table
+from jbench.board import Cell, Table
 
 
 def render(table: Table) -> str:
-    """Columns: model, revision, adapter, variant, then value, low and high of each column."""
+    """Columns: model, revision, adapter, variant, then value, low and high of each column.
+
+    Where a board shows published numbers, also whose the row is, and source and notes of each.
+    """
     columns = [column.id for column in table.board.columns]
     heads = ["model", "revision", "adapter", "variant", "unprompted", "truncated"]
-    heads += [f"{column}{part}" for column in columns for part in ("", " low", " high")]
+    heads += ["source"] if table.board.published else []
+    parts = ["", " low", " high", *([" source", " notes"] if table.board.published else [])]
+    heads += [f"{column}{part}" for column in columns for part in parts]
     heads += [table.board.average.name] if table.board.average else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -22,13 +27,20 @@ def render(table: Table) -> str:
     for row in table.rows:
         variant = orjson.dumps(dict(row.variant)).decode() if row.variant else ""
         line: list[object] = [*map(_text, (row.model, row.revision, row.adapter, variant, " ".join(row.unprompted)))]
-        line.append(row.truncated)
+        line += [row.truncated, *([row.whose] if table.board.published else [])]
         for cell in row.cells:
-            line += [cell.value, *(cell.ties or ("", ""))] if cell else ["", "", ""]
+            line += _fields(cell)[: len(parts)]
         if table.board.average:
             line.append("" if row.average is None else row.average)
         writer.writerow(line)
     return out.getvalue()
+
+
+def _fields(cell: Cell | None) -> list[object]:
+    if cell is None:
+        return [""] * 5
+    value = cell.value if cell.decimals is None else f"{cell.value:.{cell.decimals}f}"
+    return [value, *(cell.ties or ("", "")), _text(cell.source), _text("; ".join(cell.notes))]
 
 
 def _text(value: str) -> str:

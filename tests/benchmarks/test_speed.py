@@ -48,8 +48,8 @@ def test_help_against_an_empty_typer_app(benchmark, tmp_path):
 def test_encoding_against_sentence_transformers(benchmark, mirror, dense_bert):
     from sentence_transformers import SentenceTransformer
 
-    from jbench.models.checkpoint import locate
     from jbench.models.dense import dense
+    from jbench.models.locate import locate
     from jbench.models.options import Options
     from jbench.registry import find_tasks
 

@@ -1,0 +1,54 @@
+"""The user's cache: where it lies, and what is remembered there of files that are slow to hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from jbench.files import write
+from jbench.types import Unavailable
+
+_LARGE = 1 << 24
+
+
+def cache_root() -> Path:
+    """The folder for downloads, tables, conversions and fingerprints (``$JBENCH_HOME`` or the user's cache)."""
+    if home := os.environ.get("JBENCH_HOME"):
+        return Path(home)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("jbench"))
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_sha256(path: Path) -> str:
+    """`file_sha256`, remembered for a large file by size, mtime and inode."""
+    stat = path.stat()
+    if stat.st_size < _LARGE:
+        return file_sha256(path)
+    return remembered(path, [stat.st_size, stat.st_mtime_ns, stat.st_ino], lambda: file_sha256(path))
+
+
+def remembered(path: Path, state: list[Any], compute: Callable[[], str]) -> str:
+    """What ``compute`` gives for ``path``, kept in the cache for as long as ``state`` (JSON) is the same."""
+    memory = cache_root() / "fingerprints" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+        if known["state"] == state:
+            return str(known["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # a memory that is missing or torn is made again
+    found = compute()
+    with suppress(Unavailable):  # a read-only home costs the memory, not the run
+        write(memory, json.dumps({"state": state, "sha256": found}))
+    return found
