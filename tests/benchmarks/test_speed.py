@@ -10,7 +10,7 @@ import sys
 import time
 
 ROUNDS = 7
-VERBS = ("run", "tasks", "models", "board")
+VERBS = ("run", "tasks", "models", "fetch", "board", "compare", "overlap")
 EMPTY_APP = (
     "import typer\napp = typer.Typer()\n" + "".join(f"@app.command()\ndef {v}(): pass\n" for v in VERBS) + "app()\n"
 )
