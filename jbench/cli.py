@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jbench.board import Table
     from jbench.evaluate import Failure
     from jbench.registry import Board
+    from jbench.task import Task
     from jbench.types import Result
 
 app = typer.Typer(
@@ -85,16 +86,12 @@ def run(
     """Evaluate models; without arguments, the embedded board mini with its own models."""
     from jbench.models.options import Options, key_values
     from jbench.progress import display
-    from jbench.registry import board_tasks, find_board, find_tasks
-    from jbench.types import EXIT_ORDER, UsageError
+    from jbench.types import UsageError
 
     if offline:
         # The hub's client reads its switch once, at import.
         os.environ.update(JBENCH_OFFLINE="1", HF_HUB_OFFLINE="1")
-    if board and task:
-        raise UsageError("give --board or --task, not both")
-    definition = None if task else find_board(board or "mini")
-    tasks = board_tasks(definition, task_dir or []) if definition else find_tasks(task or [], task_dir or [])
+    definition, tasks = _chosen(board, task, task_dir, usual="mini")
     if task_dir and not task and not board:
         raise UsageError("--task-dir adds tasks; name those to evaluate with --task")
     names = models or list(definition.models if definition else ())
@@ -139,7 +136,7 @@ def run(
     # On a board, a task that is not for this model is no failure, unless nothing else was left.
     counted = [o for o in outcomes if isinstance(o, Failure) and (o.applies or not (definition and done))]
     failed = {outcome.exit for outcome in counted}
-    raise typer.Exit(next((code for code in EXIT_ORDER if code in failed), 0))
+    raise _exit(failed)
 
 
 @app.command()
@@ -203,13 +200,9 @@ def fetch(
     from jbench.fetch import Failure
     from jbench.fetch import fetch as fetched
     from jbench.progress import display
-    from jbench.registry import board_tasks, find_board, find_tasks
-    from jbench.types import EXIT_ORDER, UsageError
+    from jbench.types import UsageError
 
-    if board and task:
-        raise UsageError("give --board or --task, not both")
-    definition = find_board(board) if board else None
-    tasks = board_tasks(definition, task_dir or []) if definition else find_tasks(task or [], task_dir or [])
+    definition, tasks = _chosen(board, task, task_dir)
     names = models or list(definition.models if definition else ())
     if not tasks and not names:
         raise UsageError("name what to fetch: --task ID, --board NAME, or a model such as org/name")
@@ -226,7 +219,7 @@ def fetch(
         rows = [{**asdict(o), "size": o.size} for o in outcomes if not isinstance(o, Failure)]
     if rows or json:
         _print_rows(rows, json, ("what", "source", "files", "size", "state"))
-    raise typer.Exit(next((code for code in EXIT_ORDER if code in failed), 0))
+    raise _exit(failed)
 
 
 @app.command()
@@ -286,15 +279,11 @@ def compare(
     from jbench.compare import compare as compared
     from jbench.models.options import Options
     from jbench.progress import display, visible
-    from jbench.registry import board_tasks, find_board, find_tasks
-    from jbench.types import EXIT_ORDER, Unavailable, UsageError
+    from jbench.types import Unavailable, UsageError
 
-    if board and task:
-        raise UsageError("give --board or --task, not both")
     if fail_below is not None and not 0 <= fail_below < 1:
         raise UsageError(f"--fail-below {fail_below}: expected a fraction, such as 0.001")
-    definition = find_board(board) if board else None
-    tasks = board_tasks(definition, task_dir or []) if definition else find_tasks(task or [], task_dir or [])
+    definition, tasks = _chosen(board, task, task_dir)
     if task_dir and not tasks:
         raise UsageError("--task-dir adds tasks; name those to compare on with --task")
     with display() as shown:
@@ -320,13 +309,11 @@ def compare(
             shown.say(f"error: {error}")
             failed.add(error.exit)
     if json:
-        import orjson
-
-        typer.echo(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2).decode())
+        _echo_json(report.as_dict())
     elif rows := report.rows():
         _print_rows(rows, json, tuple(rows[0]))
         typer.echo(visible(report.method()))
-    raise typer.Exit(next((code for code in EXIT_ORDER if code in failed), 0))
+    raise _exit(failed)
 
 
 @app.command()
@@ -352,9 +339,28 @@ def overlap(
         typer.echo("  ".join(_plain(value) for value in row.values()))
 
 
-def _print_json(outcomes: list[Result | Failure]) -> None:
-    import orjson
+def _chosen(
+    board: str | None, task: list[str] | None, task_dir: list[Path] | None, usual: str | None = None
+) -> tuple[Board | None, list[Task]]:
+    """The board that was asked for, or the ``usual`` one without tasks, and the tasks to work on."""
+    from jbench.registry import board_tasks, find_board, find_tasks
+    from jbench.types import UsageError
 
+    if board and task:
+        raise UsageError("give --board or --task, not both")
+    named = board or (None if task else usual)
+    definition = find_board(named) if named else None
+    return definition, board_tasks(definition, task_dir or []) if definition else find_tasks(task or [], task_dir or [])
+
+
+def _exit(failed: Collection[int]) -> typer.Exit:
+    """The end of a verb, with the gravest of the exit codes that failures ask for."""
+    from jbench.types import EXIT_ORDER
+
+    return typer.Exit(next((code for code in EXIT_ORDER if code in failed), 0))
+
+
+def _print_json(outcomes: list[Result | Failure]) -> None:
     from jbench.evaluate import Failure
     from jbench.results import as_dict
 
@@ -362,7 +368,13 @@ def _print_json(outcomes: list[Result | Failure]) -> None:
         {"task": o.task, "model": o.model, "error": o.error, "exit": o.exit} if isinstance(o, Failure) else as_dict(o)
         for o in outcomes
     ]
-    typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+    _echo_json(rows)
+
+
+def _echo_json(value: Any) -> None:
+    import orjson
+
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
 def _print_board(board: Board, results: Path) -> None:
@@ -460,9 +472,7 @@ def _print_exposure(results: list[Path] | None, task_dirs: list[Path], json: boo
 
 def _print_rows(rows: list[dict[str, Any]], json: bool, columns: tuple[str, ...], width: int = 200) -> None:
     if json:
-        import orjson
-
-        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        _echo_json(rows)
         return
     from rich.console import Console
     from rich.table import Table as RichTable

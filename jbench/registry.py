@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from functools import cache
 from hashlib import sha256
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from jbench.manifest import toml
 from jbench.metrics import parse
 from jbench.task import KINDS, Task
 from jbench.types import Unavailable, UsageError, unknown
@@ -23,7 +23,6 @@ from jbench.types import Unavailable, UsageError, unknown
 _PACKAGE = Path(__file__).parent
 PUBLISHED = "published only"
 """The group of tasks that cannot be run."""
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def home(name: str) -> Path:
@@ -276,20 +275,9 @@ def find_board(name: str) -> Board:
 
 
 def _read_board(path: Path) -> Board:
-    board = _toml(path, Board, "board")
+    board = toml(path, Board, "board")
     board.check()
     return board
-
-
-def _toml(path: Path, model: type[_Model], what: str) -> _Model:
-    try:
-        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{what} {path.name}: {where}: {first['msg']}") from error
-    except ValueError as error:  # no TOML, or no UTF-8
-        raise UsageError(f"{what} {path.name}: {error}") from error
 
 
 def _from_folder(folder: Path) -> dict[str, Task]:
@@ -297,7 +285,7 @@ def _from_folder(folder: Path) -> dict[str, Task]:
     for path in sorted(folder.glob("*.py")):
         _add(found, _listed(_run_file(path), str(path)), str(path))
     if (path := folder / "published.toml").is_file():
-        _add(found, [row.task() for row in _toml(path, _PublishedFile, "tasks").tasks], str(path))
+        _add(found, [row.task() for row in toml(path, _PublishedFile, "tasks").tasks], str(path))
     return found
 
 

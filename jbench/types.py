@@ -266,11 +266,6 @@ def _named(origin: str) -> tuple[str, ...]:
     return (origin,) if origin else ()
 
 
-def text_sha256(texts: Iterable[str]) -> str:
-    """The sha256 (64 hex digits) over texts, in order."""
-    return _digest([texts])
-
-
 def _digest(parts: Iterable[Iterable[str]]) -> str:
     sha = hashlib.sha256()
     for part in parts:
