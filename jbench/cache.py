@@ -39,6 +39,19 @@ def known_sha256(path: Path) -> str:
     return remembered(path, [stat.st_size, stat.st_mtime_ns, stat.st_ino], lambda: file_sha256(path))
 
 
+def recalled(kind: str, key: list[Any], compute: Callable[[], Any]) -> Any:
+    """What ``compute`` gives (JSON) for ``key`` (JSON, all that it depends on), kept in the cache for good."""
+    memory = cache_root() / kind / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.json"
+    try:
+        return json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        pass  # a memory that is missing or torn is made again
+    found = compute()
+    with suppress(Unavailable):
+        write(memory, json.dumps(found))
+    return found
+
+
 def remembered(path: Path, state: list[Any], compute: Callable[[], str]) -> str:
     """What ``compute`` gives for ``path``, kept in the cache for as long as ``state`` (JSON) is the same."""
     memory = cache_root() / "fingerprints" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"

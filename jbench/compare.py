@@ -20,8 +20,6 @@ from jbench.types import Result, Unavailable, UsageError, unknown
 Row = Mapping[tuple[str, int], tuple[Path, Result]]
 """The results of one model and where each lies, by task and version."""
 
-_PLURAL = {"query": "queries", "pair": "pairs", "cluster": "clusters"}
-
 
 @dataclass(frozen=True)
 class Report:
@@ -71,7 +69,7 @@ class Report:
         if not tested:
             return f"{said}."
         first, rows = tested[0], f"{len(tested)} row{'s' * (len(tested) > 1)}"
-        drawn = " and ".join(_PLURAL[unit] for unit in dict.fromkeys(c.unit for c in tested))
+        drawn = " and ".join(statistics.PLURAL[unit] for unit in dict.fromkeys(c.unit for c in tested))
         return (
             f"{said}, its interval the {first.interval} over {drawn}, p a two-sided paired permutation test over the "
             f"same, Holm p that over {rows}; {first.resamples:,} resamples, seed {first.seed}."

@@ -378,21 +378,6 @@ def _decided(source: str, evidence: Sequence[Evidence]) -> Exposure:
     return Exposure(flag, _domain(flag), tuple(replace(one, conflicts=one.flag in against) for one in evidence))
 
 
-def marks(rows: Sequence[Claimant], tasks: Sequence[Task]) -> list[list[Exposure | None]]:
-    """For each row and task (one a column of a board) what the model has seen; None for a task without sources."""
-
-    def mark(row: Claimant, task: Task) -> Exposure | None:
-        return exposure(row.model, row.revision, task, row.training) if task.sources else None
-
-    return [[mark(row, task) for task in tasks] for row in rows]
-
-
-def unseen_columns(marked: Sequence[Sequence[Exposure | None]]) -> list[int]:
-    """The columns that no shown model has seen, as far as is stated: one unknown is enough to leave one out."""
-    columns = zip(*marked, strict=True)
-    return [i for i, column in enumerate(columns) if all(one and one.domain == "out-of-domain" for one in column)]
-
-
 @dataclass(frozen=True)
 class Mean:
     """A mean and the number of columns that it covers; never to be ranked by."""
@@ -469,10 +454,13 @@ def columns(rows: Sequence[Row]) -> list[str]:
 
 def conflicts(rows: Iterable[Row]) -> list[str]:
     """A line for each statement that contradicts what is shown."""
+    return [line for row in rows for one in row.sources.values() for line in contradictions(row.name, one)]
+
+
+def contradictions(model: str, one: Exposure) -> list[str]:
+    """A line for each statement that contradicts what is shown of ``model``."""
     return [
-        f"! {row.name}, {source}: {one.flag} is shown; {against.flag} by {against.said}"
-        for row in rows
-        for source, one in row.sources.items()
+        f"! {model}, {against.source}: {one.flag} is shown; {against.flag} by {against.said}"
         for against in one.evidence
         if against.conflicts
     ]

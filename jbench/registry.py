@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -21,6 +23,7 @@ from jbench.task import KINDS, Task
 from jbench.types import Unavailable, UsageError, unknown
 
 _PACKAGE = Path(__file__).parent
+LOCK = "versions.lock"
 PUBLISHED = "published only"
 """The group of tasks that cannot be run."""
 
@@ -147,7 +150,9 @@ class Average(BaseModel):
 class Board(BaseModel):
     """A board's definition (``leaderboards/<name>.v<N>.toml``).
 
-    ``published`` names the sources of `jbench.published` whose rows stand beside the measured ones.
+    ``published`` names the sources of `jbench.published` whose rows stand beside the measured ones;
+    ``cost`` asks for what the models cost. Of a published version name, version, columns and average never
+    change: `sealed` is their hash, kept in ``versions.lock`` beside the definition.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -160,12 +165,19 @@ class Board(BaseModel):
     average: Average | None = None
     models: tuple[str, ...] = ()
     published: tuple[str, ...] = ()
+    cost: bool = False
     note: str = ""
 
     @property
     def id(self) -> str:
         """``name.vN``."""
         return f"{self.name}.v{self.version}"
+
+    @property
+    def sealed(self) -> str:
+        """The sha256 (64 hex digits) over what never changes once the version is published."""
+        fixed = self.model_dump(mode="json", include={"name", "version", "columns", "average"})
+        return sha256(json.dumps(fixed, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def check(self) -> None:
         """The average names columns, each measure is known, no column stands twice.
@@ -266,7 +278,7 @@ def find_board(name: str) -> Board:
         if not path.is_file():
             raise Unavailable(f"board file {name} does not exist")
         return _read_board(path)
-    boards = sorted((_read_board(p) for p in home("leaderboards").glob("*.toml")), key=lambda b: (b.name, b.version))
+    boards = own_boards()
     if exact := next((b for b in boards if b.id == name), None):
         return exact
     if versions := [b for b in boards if b.name == name]:
@@ -274,10 +286,48 @@ def find_board(name: str) -> Board:
     raise unknown("board", name, {n for b in boards for n in (b.name, b.id)})
 
 
+def own_boards() -> list[Board]:
+    """The package's boards, by name and version.
+
+    :raises UsageError: for one that is malformed, or no longer what was published.
+    """
+    return sorted((_read_board(p) for p in home("leaderboards").glob("*.toml")), key=lambda b: (b.name, b.version))
+
+
 def _read_board(path: Path) -> Board:
     board = toml(path, Board, "board")
     board.check()
+    _check_sealed(board, path.parent / LOCK)
     return board
+
+
+def locked_boards(path: Path) -> dict[str, str]:
+    """The published boards of a ``versions.lock`` by id: the hash of each; a line is an id, ``=``, 64 hex digits.
+
+    :raises UsageError: naming the line that is none.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else (), 1):
+        board, equals, sealed = line.partition(" = ")
+        if not equals or not re.fullmatch(r"[0-9a-f]{64}", sealed) or board in found:
+            raise UsageError(
+                f"{path.name}, line {number}: expected a board and its sha256, each once, not {line!r:.80}"
+            )
+        found[board] = sealed
+    return found
+
+
+def _check_sealed(board: Board, path: Path) -> None:
+    locked = locked_boards(path).get(board.id)
+    if locked and board.status == "draft":
+        raise UsageError(f"board {board.id} is in {path.name}: it was published, and cannot be a draft again")
+    if board.status == "published" and not locked:
+        raise UsageError(f"board {board.id} is published: {path.name} beside it must say: {board.id} = {board.sealed}")
+    if locked and locked != board.sealed:
+        raise UsageError(
+            f"board {board.id} differs from what was published ({path.name}): columns, versions, measures, titles and "
+            "average of a published version never change; give the changed board a new version"
+        )
 
 
 def _from_folder(folder: Path) -> dict[str, Task]:

@@ -87,6 +87,17 @@ def read(path: Path, result: Result) -> Values:
     return Values(result, items, columns, unit.astype(np.int64), len(names), clustered=bool(clusters))
 
 
+def beside(path: Path, result: Result, say: Callable[[str], None]) -> Values | None:
+    """`read`, where values lie beside the result; those that are not its own are named to ``say``."""
+    if not path.with_suffix(".values.parquet").is_file():
+        return None
+    try:
+        return read(path, result)
+    except Unavailable as error:
+        say(f"{result.model} on {result.task}: {error}")
+        return None
+
+
 def score_of(values: Values, measure: str) -> Score:
     """How to compute ``measure`` on resamples of ``values``.
 

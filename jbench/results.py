@@ -17,9 +17,10 @@ import orjson
 
 from jbench.cache import file_sha256
 from jbench.files import safe_name, write, writing
+from jbench.manifest import training_of
 from jbench.metrics import Measured, parse
 from jbench.task import Loaded, Task, deferred
-from jbench.types import Card, Result, Unavailable
+from jbench.types import Card, Result, Unavailable, UsageError
 
 SCHEMA = 1
 
@@ -157,10 +158,12 @@ def read(path: Path) -> Result:
 
     try:
         result = TypeAdapter(Result).validate_python(orjson.loads(path.read_bytes()))
+        if result.training:
+            training_of(result.training)
     except ValidationError as error:
         first = error.errors()[0]
         raise Unavailable(f"{path} is not a result: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UsageError) as error:
         raise Unavailable(f"{path} is not a result: {error}") from error
     values = [*result.scores.values(), *(v for pair in result.ties.values() for v in pair)]
     if result.schema != SCHEMA:
@@ -190,6 +193,11 @@ def located(roots: Iterable[Path], complain: Callable[[str], None]) -> dict[Path
         except Unavailable as error:
             complain(f"{error}; left out")
     return found
+
+
+def data_hashes(found: Iterable[Result]) -> dict[tuple[str, int], str]:
+    """The sha256 of the data that results were measured on, by task and version."""
+    return {(result.task, result.task_version): str(result.data.get("sha256", "")) for result in found}
 
 
 def canonical(value: Any) -> bytes:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from jbench.cache import recalled
 from jbench.metrics import parse
 from jbench.resample import (
     TINY,
@@ -27,12 +30,17 @@ from jbench.resample import (
     swapped_correlations,
     swapped_means,
 )
-from jbench.types import Float64, Result, Unavailable, UsageError
+from jbench.types import Float64, JbenchError, Result, Unavailable, UsageError
 
 RESAMPLES, SEED = 9_999, 0
 ALPHA = 0.05
 FEWEST = 99
 """With fewer resamples the corrected p of two tasks could not fall below `ALPHA`."""
+PLURAL = {"query": "queries", "pair": "pairs", "cluster": "clusters"}
+"""What is drawn, in words."""
+_BINS = 20
+_METHOD = "percentile-1"
+"""Rises when the same values would give another interval or rank."""
 _SWAPPED = {"spearman": "ranks of the predictions", "pearson": "standardised predictions"}
 
 
@@ -84,6 +92,20 @@ class Ranks:
     test: str
     resamples: int
     seed: int
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What resampling says of one score: its 95 % ``interval`` and the best and worst of its ``ranks``.
+
+    ``histogram`` counts the per-query values in 20 equal steps from 0 to 1; None for a correlation, which
+    has no value a pair. ``unit`` is what was drawn.
+    """
+
+    interval: tuple[float, float]
+    ranks: tuple[int, int]
+    histogram: tuple[int, ...] | None
+    unit: str
 
 
 def compare(
@@ -174,6 +196,55 @@ def rank_intervals(rows: Sequence[Values | None], measure: str, resamples: int =
         resamples=resamples,
         seed=seed,
     )
+
+
+def spreads(rows: Sequence[Values | None], measure: str) -> tuple[list[Spread | None], list[str]]:
+    """For each row of one column what resampling says of its score, and why it says nothing (else empty)."""
+    reasons = [""] * len(rows)
+    held: dict[int, Values] = {}
+    intervals: dict[int, tuple[float, float]] = {}
+    for i, row in enumerate(rows):
+        if row is None or measure not in row.result.scores:
+            continue
+        try:
+            first = next(iter(held.values()), row)
+            _check_same(first.result, row.result, measure)
+            _check_items(first, row)
+            low, high = recalled("intervals", _drawn([row], measure), partial(score_interval, row, measure))
+            intervals[i] = low, high
+            held[i] = row
+        except JbenchError as error:
+            reasons[i] = str(error)
+    found: list[Spread | None] = [None] * len(rows)
+    among = [*held.values()]
+    ranks = recalled("ranks", _drawn(among, measure), lambda: rank_intervals(among, measure).ranks) if held else []
+    for (i, row), (best, worst) in zip(held.items(), ranks, strict=True):
+        found[i] = Spread(intervals[i], (best, worst), _histogram(row, measure), row.drawn)
+    return found, reasons
+
+
+def _drawn(rows: Sequence[Values], measure: str) -> list[Any]:
+    """All that an interval or ranks depend on."""
+    of = [
+        [row.result.host.get("values"), row.result.scores[measure], row.result.definitions.get(measure)] for row in rows
+    ]
+    return [_METHOD, measure, RESAMPLES, SEED, of]
+
+
+def method(units: Sequence[str]) -> str:
+    """How the intervals and ranks of `spreads` came about, in a sentence; ``units`` were drawn."""
+    drawn = " and ".join(PLURAL[unit] for unit in units)
+    return (
+        f"95 % percentile bootstrap over {drawn}; ranks that tests of all pairs leave open at 5 % together (sign flips "
+        f"of the same, Westfall-Young step-down); {RESAMPLES:,} resamples, seed {SEED}"
+    )
+
+
+def _histogram(values: Values, measure: str) -> tuple[int, ...] | None:
+    if not parse(measure).ranked:
+        return None
+    counts, _ = np.histogram(values.columns[measure], _BINS, (0.0, 1.0))
+    return tuple(counts.tolist())
 
 
 def check_draws(resamples: int, seed: int) -> None:

@@ -5,13 +5,18 @@ import io
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from jbench import Result
+from jbench import STS, Result, statistics
 from jbench.board import draw
+from jbench.exposure import Mean
+from jbench.metrics import parse
 from jbench.published import PublishedCell
-from jbench.registry import Average, Board, Column, board_tasks, find_board
+from jbench.published.sizes import sizes
+from jbench.registry import Average, Board, Column, board_tasks, find_board, home, locked_boards, own_boards
 from jbench.render import FORMATS
+from jbench.resample import Values
 from jbench.types import Unavailable, UsageError
 
 BOARD = Board(
@@ -31,7 +36,8 @@ def result(model, task, value, **more):
     measure = "spearman" if task == "a@x" else "ndcg@10"
     base = {
         "schema": 1, "task": task, "task_version": 1, "kind": "sts", "model": model, "revision": "r1",
-        "adapter": "dense", "main": measure, "scores": {measure: value}, "definitions": {}, "counts": {},
+        "adapter": "dense", "main": measure, "scores": {measure: value}, "counts": {},
+        "definitions": {m: parse(m).definition for m in (measure, "recall@10")},
         "data": {}, "prompts": {}, "settings": {}, "key": "k",
     }  # fmt: skip
     return Result(**{**base, **more})
@@ -44,6 +50,11 @@ RESULTS = [
     result("high", "b@x", 0.5, ties={"ndcg@10": (0.4, 0.65)}),
     result("part", "a@x", 0.99),
 ]
+
+
+def line_of(text, label):
+    """The cells of a row of the first Markdown table."""
+    return [cell.strip() for cell in next(row for row in text.splitlines() if row.startswith(f"| {label} ")).split("|")]
 
 
 def rows(results, board=BOARD):
@@ -340,3 +351,277 @@ def test_a_hostile_note_stays_text():
     tokens = MarkdownIt("commonmark").enable("table").parse(FORMATS["md"](draw(SIDE, [], [hostile])))
     kinds = {child.type for t in tokens if t.type == "inline" for child in t.children}
     assert kinds <= {"text", "text_special", "strong_open", "strong_close"}
+
+
+# What the models have seen
+
+
+def task_of(task_id, *sources):
+    """A task that is only named: nothing is loaded to draw a board."""
+    name, protocol = task_id.split("@")
+    return STS(name=name, protocol=protocol, version=1, load=lambda: None, license="", sources=sources)
+
+
+SEEN = {"a@x": task_of("a@x", "JGLUE/JSQuAD:validation"), "b@x": task_of("b@x", "Mr.TyDi-ja:test")}
+"""By the ledger, JaColBERT has seen neither, ruri-small MIRACL's training split, and of others nobody knows."""
+SHOWN = [result(m, t, 0.5) for m in ("bclavie/JaColBERT", "pkshatech/GLuCoSE-base-ja", "mine") for t in ("a@x", "b@x")]
+
+
+def test_each_cell_says_what_its_model_has_seen():
+    found = {r.label: [c.exposure.domain for c in r.cells] for r in draw(BOARD, SHOWN, tasks=SEEN).rows}
+    assert found == {
+        "bclavie/JaColBERT": ["out-of-domain", "out-of-domain"],
+        "pkshatech/GLuCoSE-base-ja": ["unknown", "in-domain"],
+        "mine": ["unknown", "unknown"],
+    }
+
+
+def test_means_by_domain_say_how_many_columns_they_cover_and_rank_nobody():
+    found = [result("pkshatech/GLuCoSE-base-ja", "b@x", 0.9), result("mine", "a@x", 0.1), result("mine", "b@x", 0.1)]
+    table = draw(BOARD, found, tasks=SEEN)
+    assert [(row.label, dict(row.means)) for row in table.rows] == [
+        ("mine", {"unknown": Mean(0.1, 2)}),
+        ("pkshatech/GLuCoSE-base-ja", {"in-domain": Mean(0.9, 1)}),
+    ]
+
+
+def test_a_declared_training_set_marks_the_whole_row():
+    told = {"datasets": [{"name": "Mr.TyDi-ja", "split": "train", "flag": "train_split_seen", "evidence": "card"}]}
+    found = draw(BOARD, [result("mine", "a@x", 0.5, training=told), result("mine", "b@x", 0.5)], tasks=SEEN)
+    assert [cell.exposure.word for cell in found.rows[0].cells] == ["unknown", "train"]
+
+
+def test_columns_that_no_shown_model_has_seen_are_named():
+    assert draw(BOARD, SHOWN[:2], tasks=SEEN).unseen == ("a@x spearman", "b@x ndcg@10")
+    assert draw(BOARD, [SHOWN[0], SHOWN[1], SHOWN[3]], tasks=SEEN).unseen == ("a@x spearman",)
+    assert draw(BOARD, SHOWN, tasks=SEEN).unseen == ()
+
+
+def test_markdown_says_exposure_by_sign_and_in_words():
+    text = FORMATS["md"](draw(BOARD, [SHOWN[2], SHOWN[3], result("bclavie/JaColBERT", "b@x", 0.4)], tasks=SEEN))
+    assert line_of(text, "pkshatech/GLuCoSE-base-ja")[2:5] == ["50.00 ?", "***50.00***", "50.00"]
+    assert line_of(text, "bclavie/JaColBERT")[2:5] == ["", "40.00", ""]
+    assert "- Italic: in-domain" in text
+    assert "- ? nobody says" in text
+    assert "- Columns that no model here has seen, as far as is stated: none." in text
+    assert (
+        "| model                     |        A |    b@x | in-domain mean | out-of-domain mean |\n"
+        "| :------------------------ | -------: | -----: | -------------: | -----------------: |\n"
+        "| pkshatech/GLuCoSE-base-ja | unknown! |  train |      50.00 (1) |                    |\n"
+        "| bclavie/JaColBERT         |          | unseen |                |          40.00 (1) |\n"
+    ) in text
+    assert (
+        "- ! pkshatech/GLuCoSE-base-ja, JGLUE/JSQuAD:validation: unknown is shown; unseen by italics of table 2" in text
+    )
+
+
+def test_a_board_that_no_model_has_seen_says_so_in_a_line():
+    text = FORMATS["md"](draw(BOARD, SHOWN[:2], tasks=SEEN))
+    assert "- Out-of-domain: no model here has seen the data of any task that it is shown for." in text
+    assert "## What the models have seen" not in text
+
+
+def test_csv_and_json_say_exposure_too():
+    table = draw(BOARD, SHOWN[2:4], tasks=SEEN)
+    row = next(csv.DictReader(io.StringIO(FORMATS["csv"](table))))
+    assert (row["a@x spearman exposure"], row["b@x ndcg@10 exposure"]) == ("unknown", "train_split_seen")
+    assert (row["in-domain mean"], row["in-domain columns"]) == ("0.5", "1")
+    cell = json.loads(FORMATS["json"](table))["rows"][0]["cells"][1]
+    assert (cell["exposure"]["flag"], cell["exposure"]["domain"]) == ("train_split_seen", "in-domain")
+    assert cell["exposure"]["evidence"][0]["data"].startswith("Mr.TyDi-ja")
+
+
+# Intervals and ranks
+
+
+def values_of(one, by_query):
+    """The per-query values of a result, as if they lay beside it."""
+    items = tuple(f"q{i}" for i in range(len(by_query)))
+    columns = {one.main: np.array(by_query, float)}
+    return Values(one, items, columns, np.arange(len(items)), len(items), clustered=False)
+
+
+def measured(model, by_query, **more):
+    one = result(
+        model, "b@x", sum(by_query) / len(by_query), **{"kind": "retrieval", "host": {"values": model}, **more}
+    )
+    return one, values_of(one, by_query)
+
+
+def spread_over(*both):
+    beside = {id(one): values for one, values in both}
+    return draw(BOARD, [one for one, _ in both], values=lambda one: beside.get(id(one)))
+
+
+def test_intervals_and_ranks_stand_with_the_values_that_give_them():
+    table = spread_over(
+        measured("good", [1.0, 0.9] * 20), measured("fair", [0.9, 1.0] * 20), measured("bad", [0.0, 0.1] * 20)
+    )
+    found = {row.label: row.cells[1] for row in table.rows}
+    assert {label: cell.ranks for label, cell in found.items()} == {"good": (1, 2), "fair": (1, 2), "bad": (3, 3)}
+    low, high = found["bad"].interval
+    assert 0.03 < low < 0.05 < high < 0.07
+    assert found["bad"].histogram == (20, 0, 20, *[0] * 17)
+    assert "95 % percentile bootstrap over queries" in table.method
+    text = FORMATS["md"](table)
+    assert line_of(text[text.index("## Intervals") :], "bad")[2] == f"{100 * low:.2f} to {100 * high:.2f}, 3"
+    row = next(r for r in csv.DictReader(io.StringIO(FORMATS["csv"](table))) if r["model"] == "bad")
+    assert (row["b@x ndcg@10 interval low"], row["b@x ndcg@10 worst rank"]) == (str(low), "3")
+
+
+def test_a_row_without_values_has_no_interval():
+    one, _ = measured("alone", [0.5, 0.6])
+    assert draw(BOARD, [one]).rows[0].cells[1].interval is None
+    assert "## Intervals" not in FORMATS["md"](draw(BOARD, [one]))
+
+
+def test_values_that_do_not_give_the_score_are_named_and_leave_the_others_be():
+    one, _ = measured("liar", [0.5, 0.6])
+    table = spread_over((one, values_of(one, [0.1, 0.2])), measured("fair", [0.5, 0.7]))
+    assert [(row.label, row.cells[1].interval is None) for row in table.rows] == [("fair", False), ("liar", True)]
+    assert table.complaints == (
+        "liar on b@x ndcg@10: no interval: the per-query values give ndcg@10 0.150000, the result says 0.550000",
+    )
+
+
+def test_intervals_are_computed_once(monkeypatch):
+    both = [measured("good", [1.0, 0.9] * 20), measured("fair", [0.9, 1.0] * 20)]
+    first = spread_over(*both)
+    for name in ("score_interval", "rank_intervals"):
+        monkeypatch.setattr(statistics, name, lambda *args: pytest.fail("computed again"))
+    again = spread_over(*both)
+    assert again == first
+    assert again.rows[0].cells[1].interval
+
+
+# Results that do not belong together
+
+
+def on(data, model, value=0.5):
+    return result(model, "a@x", value, data={"sha256": data * 64})
+
+
+def test_a_result_on_other_data_is_named_and_kept_out_of_means_and_best_figures():
+    board = BOARD.model_copy(update={"average": Average(name="m", over=("a@x spearman",))})
+    table = draw(board, [on("a", "one"), on("a", "two", 0.4), on("b", "other", 0.9)])
+    assert [(row.label, row.average) for row in table.rows] == [("one", 0.5), ("two", 0.4), ("other", None)]
+    why = "measured on other data (sha256 bbbbbbbbbbbb; the column's is aaaaaaaaaaaa)"
+    assert table.complaints == (f"other on a@x: {why}",)
+    text = FORMATS["md"](table)
+    assert (line_of(text, "other")[2], line_of(text, "one")[2]) == ("90.00 §", "**50.00**")
+    assert "- § kept out of means" in text
+    assert [r["a@x spearman apart"] for r in csv.DictReader(io.StringIO(FORMATS["csv"](table)))] == ["", "", why]
+    assert json.loads(FORMATS["json"](table))["rows"][2]["cells"][0]["apart"] == why
+
+
+def test_a_result_by_another_definition_is_kept_out_too():
+    (row,) = draw(BOARD, [result("m", "a@x", 0.5, definitions={"spearman": "spearman/first-come-ranks"})]).rows
+    assert row.cells[0].apart.startswith("spearman by another definition (spearman/first-come-ranks, not spearman/")
+
+
+def test_a_measure_that_jbench_cannot_take_is_never_counted_as_measured():
+    board = BOARD.model_copy(update={"columns": (Column(task="p@x", version=1, measure="binary_f1"),), "average": None})
+    one = result("m", "p@x", 0.5, scores={"binary_f1": 0.5}, definitions={"binary_f1": ""})
+    assert draw(board, [one]).rows[0].cells[0].apart == "binary_f1 by another definition (missing, not known here)"
+
+
+def test_the_data_of_the_projects_own_baselines_decides():
+    table = draw(BOARD, [on("a", "one"), on("a", "two"), on("b", "own")], data={("a@x", 1): "b" * 64})
+    assert {row.label for row in table.rows if row.cells[0].apart} == {"one", "two"}
+
+
+def test_where_no_data_is_the_more_usual_none_is_counted():
+    table = draw(BOARD, [on("a", "one"), on("b", "two")])
+    assert [row.cells[0].apart for row in table.rows] == [
+        "measured on other data (sha256 aaaaaaaaaaaa; others' differs, and neither is the more usual)",
+        "measured on other data (sha256 bbbbbbbbbbbb; others' differs, and neither is the more usual)",
+    ]
+
+
+# Cost
+
+
+def test_cost_is_shown_where_a_board_asks_for_it():
+    cost = {"parameters": 111207168, "dimension": 768, "bytes_per_document": 1536.0, "ms_per_query": 2.5}
+    found = [
+        result("m", "a@x", 0.5, host={"cost": cost}),
+        result("m", "b@x", 0.5, host={"cost": {**cost, "ms_per_query": 3.5}}),
+    ]
+    assert "parameters" not in FORMATS["md"](draw(BOARD, found))
+    assert "111207168" not in FORMATS["json"](draw(BOARD, found))
+    asked = draw(BOARD.model_copy(update={"cost": True}), found)
+    assert "|      111 M |       768 |              1,536 |          3.0 |" in FORMATS["md"](asked)
+    assert next(csv.DictReader(io.StringIO(FORMATS["csv"](asked))))["ms_per_query"] == "3.0"
+    assert json.loads(FORMATS["json"](asked))["rows"][0]["cost"]["dimension"] == 768
+
+
+@pytest.mark.parametrize(
+    "cost", ["big", None, {"parameters": "<b>"}, {"parameters": True}, {"parameters": float("inf")}]
+)
+def test_a_strangers_cost_that_is_no_number_is_no_cost(cost):
+    assert draw(BOARD, [result("m", "a@x", 0.5, host={"cost": cost})]).rows[0].cost == {}
+
+
+def test_the_sizes_of_published_models_are_those_of_their_source():
+    import mteb
+
+    known = sizes()
+    assert known["cl-nagoya/ruri-small"] == {"parameters": 68_087_808, "dimension": 768}
+    for model in ("BAAI/bge-m3", "intfloat/multilingual-e5-large", "sbintuitions/sarashina-embedding-v1-1b"):
+        meta = mteb.get_model_meta(model, fetch_from_hf=False)
+        assert known[model] == {"parameters": meta.n_parameters, "dimension": meta.embed_dim}
+    row = draw(
+        SIDE.model_copy(update={"cost": True}), [], [quoted("BAAI/bge-m3 (all)", "a@x", 0.5, 2)], sizes=known
+    ).rows[0]
+    assert row.cost["dimension"] == 1024
+
+
+# Published versions
+
+
+def sealed(board):
+    return f"{board.id} = {board.sealed}\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("ndcg@10", "ndcg@20"), "x.v1 differs from what was published"),
+        (("a@x", "b@x"), "x.v1 differs from what was published"),
+        (('task = "a@x"\nversion = 1', 'task = "a@x"\nversion = 2'), "x.v1 differs from what was published"),
+        (('status = "published"', 'status = "draft"'), "cannot be a draft again"),
+    ],
+)
+def test_a_published_board_never_changes(change, says, tmp_path):
+    path, text = tmp_path / "x.toml", GOOD.replace('"draft"', '"published"')
+    path.write_text(GOOD)
+    (tmp_path / "versions.lock").write_text(sealed(find_board(str(path))).replace("x.v1", "y.v1"))
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"published: versions\.lock beside it must say: x\.v1 = [0-9a-f]{64}"):
+        find_board(str(path))
+    (tmp_path / "versions.lock").unlink()
+    path.write_text(GOOD)
+    (tmp_path / "versions.lock").write_text("")
+    locked = sealed(find_board(str(path)))
+    path.write_text(text)
+    (tmp_path / "versions.lock").write_text(locked)
+    assert find_board(str(path)).status == "published"
+    path.write_text(text.replace('title = "X"', 'title = "Y"\npublished = ["mteb"]\ncost = true\nmodels = ["ngram"]'))
+    assert find_board(str(path)).title == "Y"  # rows may grow
+    assert change[0] in text
+    path.write_text(text.replace(*change))
+    with pytest.raises(UsageError, match=says):
+        find_board(str(path))
+
+
+@pytest.mark.parametrize("line", ["x.v1", "x.v1 = abc", "x.v1 = " + "0" * 64 + "\nx.v1 = " + "0" * 64])
+def test_a_lock_that_cannot_be_read_is_one_line(line, tmp_path):
+    (tmp_path / "versions.lock").write_text(line)
+    with pytest.raises(UsageError, match=r"versions\.lock, line \d: expected a board and its sha256"):
+        locked_boards(tmp_path / "versions.lock")
+
+
+def test_every_board_that_was_published_is_still_there():
+    assert set(locked_boards(home("leaderboards") / "versions.lock")) == {
+        board.id for board in own_boards() if board.status == "published"
+    }

@@ -7,11 +7,10 @@ import pytest
 
 from jbench import STS, Pairs, exposure, manifest
 from jbench.evaluate import evaluate
-from jbench.exposure import Evidence, Exposure, Mean, marks, matrix, means, of_source, strays, unseen_columns
+from jbench.exposure import Evidence, Exposure, Mean, matrix, means, of_source, strays
 from jbench.models.options import Options
 from jbench.registry import own_tasks
 from jbench.results import as_dict, read
-from jbench.task import Task
 from jbench.types import Unavailable, UsageError
 from tests.test_cli import jbench, line
 
@@ -369,18 +368,6 @@ def test_a_ledger_that_is_wrong_is_one_line(tmp_path, text, says):
 
 def shown(model, **more):
     return SimpleNamespace(model=model, revision="", training=more)
-
-
-def test_marks_follow_rows_and_columns():
-    tasks: list[Task] = [own_tasks()[name] for name in ("jsquad@valid1145", "mini-sts@v1", "jqara@test")]
-    found = marks([shown("bclavie/JaColBERTv2"), shown("cl-nagoya/ruri-small"), shown("mine")], tasks)
-    assert [[one and one.domain for one in row] for row in found] == [
-        ["out-of-domain", None, "out-of-domain"],
-        ["in-domain", None, "in-domain"],
-        ["unknown", None, "unknown"],
-    ]
-    assert unseen_columns(found) == []
-    assert unseen_columns(found[:1]) == [0, 2]
 
 
 def test_means_say_how_many_columns_they_cover():

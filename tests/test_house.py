@@ -34,6 +34,7 @@ LINE = [
     {"exposure", "overlap", "statistics"},
     {"board"},
     {"render", "compare"},
+    {"reproduce", "exchange"},
 ]
 BESIDE = {"progress", "cli", "__init__", "__main__"}
 FLOOR = {room: i for i, rooms in enumerate(LINE) for room in rooms}
@@ -190,7 +191,7 @@ def test_the_readme_names_every_verb_and_option():
 
 def test_the_readme_shows_the_mini_board_as_it_is():
     board = (ROOT / "leaderboards" / "mini.v1.md").read_text("utf-8")
-    table = "\n".join(row for row in board.splitlines() if row.startswith("|"))
+    table = "\n".join(row for row in board.partition("\n## ")[0].splitlines() if row.startswith("|"))
     assert table in (ROOT / "README.md").read_text("utf-8")
 
 

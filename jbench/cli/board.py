@@ -25,11 +25,20 @@ REGRESSION = 4
 
 
 def board(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="mini, core.v1, or the path of a .toml file.")],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="mini, core.v1, or a .toml file; without it, boards are listed."),
+    ] = None,
     results: ResultDirs = None,
-    format: Annotated[str | None, typer.Option(help="md (default), csv or json; else by --output's ending.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
+    format: Annotated[
+        str | None, typer.Option(help="md (default), html, csv or json; else by --output's ending.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write here instead of printing; html without NAME: a folder for all boards.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit 1 when --output is not what would be written.")] = False,
+    cost: Annotated[bool, typer.Option("--cost", help="Add what models cost: parameters, dimension, time ...")] = False,
+    task_dir: TaskDirs = None,
 ) -> None:
     """Draw a board from the project's own baselines and your results."""
     from jbench.files import write
@@ -40,15 +49,43 @@ def board(
     format = format or (output.suffix[1:] if output else "") or "md"
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
-    if check and output is None:
-        raise UsageError("--check compares with --output FILE")
-    text = FORMATS[format](drawn(find_board(name), results))
+    if check and (output is None or name is None):
+        raise UsageError("--check compares the board NAME with --output FILE")
+    if name is None:
+        _all_boards(format, output, results, task_dir)
+        return
+    definition = find_board(name)
+    text = FORMATS[format](
+        drawn(definition.model_copy(update={"cost": True}) if cost else definition, results, task_dir)
+    )
     if output is None:
         typer.echo(text, nl=False)
     elif not check:
         write(output, text)
     elif not output.is_file() or output.read_text(encoding="utf-8") != text:
         raise JbenchError(f"{output} differs from what the results give; run again without --check to write it")
+
+
+def _all_boards(format: str, output: Path | None, results: list[Path] | None, task_dir: list[Path] | None) -> None:
+    """The boards as a list, or as pages with their index in the folder ``output``."""
+    from jbench.files import write
+    from jbench.progress import say
+    from jbench.registry import own_boards
+    from jbench.render.html import site
+    from jbench.types import UsageError
+
+    boards = own_boards()
+    if output is None:
+        rows = [{"board": b.id, "status": b.status, "columns": len(b.columns), "title": b.title} for b in boards]
+        print_rows(rows, format == "json", ("board", "status", "columns", "title"))
+        return
+    if format != "html":
+        raise UsageError("name a board; all of them together are pages: --format html --output FOLDER")
+    if output.is_file():
+        raise UsageError(f"--output {output} is a file; all boards together need a folder")
+    for file, text in site([drawn(board, results, task_dir) for board in boards]).items():
+        write(output / file, text)
+        say(f"written to {output / file}")
 
 
 def compare(

@@ -70,12 +70,34 @@ def print_json(value: Any) -> None:
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
-def drawn(board: Board, folders: list[Path] | None) -> Table:
-    """The table of a board over the project's baselines and the results in ``folders``."""
+def drawn(board: Board, folders: list[Path] | None, task_dirs: list[Path] | None = None) -> Table:
+    """The table of a board over the project's baselines and the results in ``folders``; says what it lacks."""
     from jbench.board import draw
+    from jbench.progress import say
     from jbench.published import cells
+    from jbench.published.sizes import sizes
+    from jbench.registry import all_tasks
+    from jbench.resample import beside
+    from jbench.results import data_hashes, located, read_all
 
-    return draw(board, all_results(folders), cells() if board.published else ())
+    tasks = all_tasks(task_dirs or [])
+    for stray in dict.fromkeys(column.task for column in board.columns if column.task not in tasks):
+        say(f"board {board.id}: no task {stray} is known here, so nothing is said of its data (--task-dir adds tasks)")
+    own, *others = roots(folders)
+    found = located([own, *others], say)
+    at = {id(result): path for path, result in found.items()}
+    table = draw(
+        board,
+        [*found.values()],
+        cells() if board.published else (),
+        tasks,
+        lambda result: beside(at[id(result)], result, say),
+        data_hashes(read_all([own], lambda complaint: None)),
+        sizes(),
+    )
+    for complaint in table.complaints:
+        say(complaint)
+    return table
 
 
 def all_results(folders: list[Path] | None) -> list[Result]:

@@ -85,7 +85,7 @@ def run(
     if json:
         print_outcomes(outcomes)
     elif done and definition:
-        _print_board(definition, results)
+        _print_board(definition, results, task_dir)
     elif done:
         typer.echo(markdown.render(draw(of_tasks(tasks), done)), nl=False)
     # On a board, a task that is not for this model is no failure, unless nothing else was left.
@@ -130,13 +130,13 @@ def fetch(
     raise ending(failed)
 
 
-def _print_board(board: Board, results: Path) -> None:
+def _print_board(board: Board, results: Path, task_dirs: list[Path] | None) -> None:
     """The board with the project's baselines and all results at hand; also written beside them."""
     from jbench.files import write
     from jbench.progress import say
     from jbench.render import markdown
 
-    text = markdown.render(drawn(board, [results]))
+    text = markdown.render(drawn(board, [results], task_dirs))
     path = results / f"{board.id}.md"
     write(path, text)
     typer.echo(text, nl=False)

@@ -1,4 +1,7 @@
-"""A board as Markdown: columns aligned in plain text, best figure bold, every sign explained."""
+"""A board as Markdown: columns aligned in plain text, best figure bold, every sign explained.
+
+Below the figures stand what the models have seen, in words, and intervals and ranks, where there are any.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from jbench.board import Cell, Row, Table
+from jbench.board import COSTS, Cell, Row, Table
+from jbench.exposure import LEGEND, contradictions
 
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -31,12 +35,17 @@ def render(table: Table) -> str:
         heads.append(_escape(board.average.name))
         for line, row in zip(lines, table.rows, strict=True):
             line.append("" if row.average is None else f"{100 * row.average:.2f}")
+    if costs := _costs(table):
+        heads += [name.replace("_", " ") for name in costs]
+        for line, row in zip(lines, table.rows, strict=True):
+            line += [_cost(row, name) for name in costs]
     title = f"# {_escape(board.title)} ({board.id}, {board.status})"
-    return "\n\n".join([title, _grid(heads, lines, 1 + len(whose)), *_notes(table)]) + "\n"
+    parts = [title, _grid(heads, lines, 1 + len(whose)), *_notes(table), *_seen(table), *_intervals(table)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _best(cells: Sequence[Cell | None]) -> float | None:
-    values = [cell.value for cell in cells if cell]
+    values = [cell.value for cell in cells if cell and not cell.apart]
     return max(values) if len(values) > 1 else None
 
 
@@ -44,7 +53,16 @@ def _figure(cell: Cell | None, best: float | None) -> str:
     if cell is None:
         return ""
     figure = f"{100 * cell.value:.{2 if cell.decimals is None else max(cell.decimals - 2, 0)}f}"
-    return (f"**{figure}**" if cell.value == best else figure) + (" ≈" if cell.ties else "")
+    if cell.value == best and not cell.apart:
+        figure = f"**{figure}**"
+    if cell.exposure and cell.exposure.domain == "in-domain":
+        figure = f"*{figure}*"
+    signs = [
+        (" ?", cell.exposure and cell.exposure.domain == "unknown"),
+        (" ≈", cell.ties),
+        (" §", cell.apart),
+    ]
+    return figure + "".join(sign for sign, there in signs if there)
 
 
 def _shared(row: Row) -> tuple[str, ...]:
@@ -89,12 +107,106 @@ def _notes(table: Table) -> list[str]:
         notes.append(
             f"- ≈ documents tie: another order of them moves the figure, by {100 * max(tied):.2f} at the most."
         )
+    shown = [cell for row in table.rows for cell in row.cells if cell]
+    domains = {cell.exposure.domain for cell in shown if cell.exposure}
+    if "in-domain" in domains:
+        notes.append("- Italic: in-domain, the model has seen data of the task, as is said below.")
+    if "unknown" in domains:
+        notes.append("- ? nobody says whether the model has seen the task's data; that is not out-of-domain.")
+    if domains == {"out-of-domain"}:
+        notes.append("- Out-of-domain: no model here has seen the data of any task that it is shown for.")
+    elif domains:
+        named = [_escape(column.label) for column in board.columns if column.id in table.unseen]
+        notes.append(f"- Columns that no model here has seen, as far as is stated: {', '.join(named) or 'none'}.")
+    if any(cell.apart for cell in shown):
+        notes.append("- § kept out of means and best figures: measured on other data than its column.")
     if any(row.unprompted for row in table.rows):
         notes.append("- † ran without a prompt that this model's family has.")
     if any(row.truncated for row in table.rows):
         notes.append("- ‡ some texts were longer than the model reads, and were cut.")
+    notes += [f"- {name.replace('_', ' ')}: {COSTS[name]}." for name in _costs(table) if COSTS[name] != name]
     notes += [f"- {mark} {_escape(note)}" for note, mark in _marks(table).items()]
     return ["\n".join(notes), *([_escape(board.note)] if board.note else [])]
+
+
+def _costs(table: Table) -> list[str]:
+    return [name for name in COSTS if table.board.cost and any(name in row.cost for row in table.rows)]
+
+
+def _cost(row: Row, name: str) -> str:
+    value = row.cost.get(name)
+    if value is None:
+        return ""
+    if name == "parameters" and value >= 1e6:
+        return f"{value / 1e6:,.0f} M"
+    return f"{value:,.1f}" if name == "ms_per_query" else f"{value:,.0f}"
+
+
+def _seen(table: Table) -> list[str]:
+    """What the models have seen, a row a model and a column a task, where any has seen something."""
+    board = table.board
+    tasks = {column.task: (column.title or column.task, i) for i, column in enumerate(board.columns)}
+    known = [row for row in table.rows if set(row.means) - {"unknown"}]
+    seen = [row for row in known if "in-domain" in row.means or any(_in_domain(cell) for cell in row.cells)]
+    if not seen:
+        return []
+    whose = ["source"] if board.published else []
+    heads = ["model", *whose, *(_escape(title) for title, _ in tasks.values()), "in-domain mean", "out-of-domain mean"]
+    lines = []
+    for row in known:
+        first = {column.task: cell for column, cell in zip(board.columns, row.cells, strict=True) if cell}
+        words = [(exposure := first[task].exposure) and exposure.word if task in first else "" for task in tasks]
+        lines.append([
+            _escape(row.label), *([row.whose] if whose else []), *(word or "" for word in words),
+            *(_mean(row, domain) for domain in ("in-domain", "out-of-domain")),
+        ])  # fmt: skip
+    over = f"the columns of {_escape(board.average.name)}" if board.average else "all columns"
+    notes = [
+        f"- {LEGEND}",
+        f"- Means are over {over}, with the number that they cover; they cover other columns from model to model, "
+        "and nothing is ranked by them.",
+    ]
+    if left := len(table.rows) - len(known):
+        notes.append(f"- Left out: {left} row{'s' * (left > 1)} of whose models nobody says anything.")
+    contradicted = [
+        line
+        for row in table.rows
+        for cell in row.cells
+        if cell and cell.exposure
+        for line in contradictions(row.model, cell.exposure)
+    ]
+    notes += [f"- {_escape(line)}" for line in dict.fromkeys(contradicted)]
+    return ["## What the models have seen", _grid(heads, lines, 1 + len(whose)), "\n".join(notes)]
+
+
+def _in_domain(cell: Cell | None) -> bool:
+    return bool(cell and cell.exposure and cell.exposure.domain == "in-domain")
+
+
+def _mean(row: Row, domain: str) -> str:
+    mean = row.means.get(domain)
+    return f"{100 * mean.value:.2f} ({mean.columns})" if mean and mean.value is not None else ""
+
+
+def _intervals(table: Table) -> list[str]:
+    """Interval and ranks of each measured figure, where resampling gave them."""
+    columns = [
+        i for i in range(len(table.board.columns)) if any((c := row.cells[i]) and c.interval for row in table.rows)
+    ]
+    rows = [row for row in table.rows if any(cell and cell.interval for cell in row.cells)]
+    if not rows:
+        return []
+    heads = ["model", *(_escape(table.board.columns[i].label) for i in columns)]
+    lines = [[_escape(row.label), *(_interval(row.cells[i]) for i in columns)] for row in rows]
+    note = f"- Low to high, and the ranks left open among these rows: {table.method}."
+    return ["## Intervals", _grid(heads, lines, 1), note]
+
+
+def _interval(cell: Cell | None) -> str:
+    if not cell or not cell.interval or not cell.ranks:
+        return ""
+    (low, high), (best, worst) = cell.interval, cell.ranks
+    return f"{100 * low:.2f} to {100 * high:.2f}, {best}" + (f" to {worst}" if worst > best else "")
 
 
 def _grid(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> str:

@@ -1,0 +1,45 @@
+"""Which results are one row, and what the row is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jbench.registry import Board, Column
+from jbench.results import canonical
+from jbench.task import Task
+from jbench.types import Result
+
+
+def row_of(result: Result) -> bytes:
+    """The same bytes for two results of one row: one model at one revision with one set of settings."""
+    return canonical([result.model, result.revision, result.adapter, result.settings, result.variant])
+
+
+def labels(ones: Sequence[Result]) -> list[str]:
+    """A label for each row, given one result of each: the model, and what it takes to tell it from the others."""
+    named = []
+    for one in ones:
+        namesakes = [other for other in ones if other.model == one.model]
+        revision = f" @ {one.revision[:14]}" if len({other.revision for other in namesakes}) > 1 else ""
+        twins = [o for o in namesakes if (o.revision, o.variant) == (one.revision, one.variant)]
+        told = {key: _said(one, key) for key in ("adapter", *one.settings) if len({_said(o, key) for o in twins}) > 1}
+        aside = _variant({**told, **one.variant})
+        named.append(one.model + revision + (f" ({aside})" if aside else ""))
+    return named
+
+
+def _said(result: Result, key: str) -> str:
+    return result.adapter if key == "adapter" else str(result.settings.get(key))
+
+
+def of_tasks(tasks: Sequence[Task]) -> Board:
+    """The board of a run without one: each task by its main measure."""
+    columns = tuple(Column(task=task.id, version=task.version, measure=task.main) for task in tasks)
+    return Board(name="run", version=1, title="Results", status="draft", columns=columns)
+
+
+def _variant(variant: Mapping[str, Any]) -> str:
+    flat = {k: v for k, v in variant.items() if k != "prompts"}
+    flat |= {f"{role} prompt": repr(text) for role, text in variant.get("prompts", {}).items()}
+    return ", ".join(f"{key}={value}" for key, value in sorted(flat.items()))
