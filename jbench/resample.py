@@ -73,7 +73,8 @@ def read(path: Path, result: Result) -> Values:
     if not is_whole(path, result):
         raise Unavailable("the per-query values are not those that were written with the result")
     try:
-        table = pq.read_table(beside).to_pydict()
+        with pq.ParquetFile(beside) as file:  # read_table would import pandas
+            table = file.read().to_pydict()
         items = tuple(map(str, table.pop("item")))
         clusters = table.pop("cluster", None)
         columns = {name: np.array(column, np.float64) for name, column in table.items()}

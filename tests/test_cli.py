@@ -50,10 +50,15 @@ def test_a_board_shows_published_columns_and_runs_the_others(tmp_path):
     assert {row["what"] for row in fetched} == {"mini-sts@v1", "ngram"}
 
 
+def models_of(board):
+    """The models of a board's figures, as Markdown."""
+    figures = board.partition("\n## ")[0]
+    return [row.split("|")[1].strip() for row in figures.splitlines() if row.startswith("|")][2:]
+
+
 def test_run_without_arguments_draws_the_embedded_board(tmp_path):
     done = jbench("run", cwd=tmp_path)
-    table = [row for row in done.stdout.splitlines() if row.startswith("|")]
-    assert {row.split("|")[1].strip() for row in table[2:]} == {"bm25:char-bigram", "bm25:mecab", "ngram"}
+    assert set(models_of(done.stdout)) == {"bm25:char-bigram", "bm25:mecab", "ngram"}
     assert (tmp_path / "jbench-results" / "mini.v1.md").read_text() == done.stdout
     assert len(list((tmp_path / "jbench-results").glob("*/*/*.json"))) == 12
     assert "\x1b" not in done.stdout + done.stderr
@@ -72,8 +77,7 @@ def test_json_is_an_array_of_results_and_failures(tmp_path):
 
 def test_a_checkpoint_meets_the_baselines_on_a_board(tmp_path, dense_bert):
     done = jbench("run", dense_bert, "--name", "mine", "--board", "mini", cwd=tmp_path)
-    models = [row.split("|")[1].strip() for row in done.stdout.splitlines() if row.startswith("|")][2:]
-    assert sorted(models) == ["bm25:char-bigram", "bm25:mecab", "mine", "ngram"]
+    assert sorted(models_of(done.stdout)) == ["bm25:char-bigram", "bm25:mecab", "mine", "ngram"]
     assert str(dense_bert) not in done.stdout
     assert not [p for p in tmp_path.rglob("*.json") if str(dense_bert) in p.read_text()]
     assert "%|" not in done.stderr  # no bars off a terminal
@@ -445,4 +449,4 @@ def test_listing_loads_no_model_library(command, tmp_path):
         capture_output=True, text=True, cwd=tmp_path, check=True,
     )  # fmt: skip
     loaded = {row.rsplit("|", 1)[-1].strip().split(".")[0] for row in done.stderr.splitlines()}
-    assert not loaded & (HEAVY - {"scipy"})  # which draws the resamples of a board
+    assert not loaded & ({*HEAVY} - {"scipy"})  # which draws the resamples of a board

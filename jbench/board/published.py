@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from jbench.board.means import average, by_domain, seen_by
 from jbench.board.table import Cell, Row
-from jbench.published import PublishedCell
+from jbench.published import IMPORTED, PublishedCell
 from jbench.registry import Board
 from jbench.task import Task
 
@@ -18,11 +18,11 @@ def published_rows(
     tasks: Mapping[str, Task],
     sizes: Mapping[str, Mapping[str, float]],
 ) -> list[Row]:
-    """A row for each model of each source that the board asks for; for the parameters see `jbench.board.draw`."""
+    """A row for each model of each source that the board asks for, and of imports; see `jbench.board.draw`."""
     columns = {(column.task, column.measure) for column in board.columns}
     rows: dict[tuple[str, str], dict[tuple[str, str], Cell]] = {}
     for cell in published:
-        if cell.origin in board.published and (cell.task, cell.measure) in columns:
+        if cell.origin in (*board.published, IMPORTED) and (cell.task, cell.measure) in columns:
             shown = Cell(cell.value, decimals=cell.decimals, source=cell.source, notes=cell.notes)
             rows.setdefault((cell.model, cell.family), {})[cell.task, cell.measure] = shown
     return [

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jbench.exposure import Exposure, Mean
+from jbench.published import IMPORTED
 from jbench.registry import Board
 
 
@@ -59,6 +60,8 @@ class Row:
     @property
     def whose(self) -> str:
         """Whose figures these are, in words."""
+        if self.published == IMPORTED:
+            return f"{IMPORTED}, not measured here"
         return f"published: {self.published}" if self.published else "measured here"
 
 
@@ -84,3 +87,8 @@ class Table:
     unseen: tuple[str, ...] = ()
     method: str = ""
     complaints: tuple[str, ...] = ()
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some rows were not measured here, or may not have been: then each says whose it is."""
+        return bool(self.board.published) or any(row.published for row in self.rows)

@@ -13,8 +13,10 @@ from typing import Annotated
 import typer
 
 from jbench.cli.board import board, compare
+from jbench.cli.exchange import export, import_
 from jbench.cli.listing import models, tasks
 from jbench.cli.overlap import overlap
+from jbench.cli.reproduce import reproduce
 from jbench.cli.run import fetch, run
 
 app = typer.Typer(
@@ -43,8 +45,8 @@ def _root(
     pass
 
 
-for verb in (run, tasks, models, fetch, board, compare, overlap):
-    app.command()(verb)
+for verb in (run, tasks, models, fetch, board, compare, reproduce, overlap, import_, export):
+    app.command(verb.__name__.rstrip("_"))(verb)  # import is a word of Python's own
 
 
 def main() -> None:

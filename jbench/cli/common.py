@@ -74,7 +74,7 @@ def drawn(board: Board, folders: list[Path] | None, task_dirs: list[Path] | None
     """The table of a board over the project's baselines and the results in ``folders``; says what it lacks."""
     from jbench.board import draw
     from jbench.progress import say
-    from jbench.published import cells
+    from jbench.published import cells, imported
     from jbench.published.sizes import sizes
     from jbench.registry import all_tasks
     from jbench.resample import beside
@@ -89,7 +89,7 @@ def drawn(board: Board, folders: list[Path] | None, task_dirs: list[Path] | None
     table = draw(
         board,
         [*found.values()],
-        cells() if board.published else (),
+        (*(cells() if board.published else ()), *imported([own, *others], say)),
         tasks,
         lambda result: beside(at[id(result)], result, say),
         data_hashes(read_all([own], lambda complaint: None)),

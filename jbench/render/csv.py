@@ -21,7 +21,7 @@ def render(table: Table) -> str:
     """
     columns = [column.id for column in table.board.columns]
     heads = ["model", "revision", "adapter", "variant", "unprompted", "truncated"]
-    heads += ["source"] if table.board.published else []
+    heads += ["source"] if table.mixed else []
     cells = [cell for row in table.rows for cell in row.cells if cell]
     parts: dict[str, Callable[[Cell], object]] = {
         "": _value,
@@ -39,7 +39,7 @@ def render(table: Table) -> str:
         parts[" exposure"] = lambda cell: cell.exposure.flag if cell.exposure else ""
     if any(cell.apart for cell in cells):
         parts[" apart"] = lambda cell: _text(cell.apart)
-    if table.board.published:
+    if table.mixed:
         parts |= {" source": lambda cell: _text(cell.source), " notes": lambda cell: _text("; ".join(cell.notes))}
     domains = [domain for domain in get_args(Domain) if any(domain in row.means for row in table.rows)]
     costs = [name for name in COSTS if table.board.cost and any(name in row.cost for row in table.rows)]
@@ -52,7 +52,7 @@ def render(table: Table) -> str:
     for row in table.rows:
         variant = orjson.dumps(dict(row.variant)).decode() if row.variant else ""
         line: list[object] = [*map(_text, (row.model, row.revision, row.adapter, variant, " ".join(row.unprompted)))]
-        line += [row.truncated, *([row.whose] if table.board.published else [])]
+        line += [row.truncated, *([row.whose] if table.mixed else [])]
         for cell in row.cells:
             line += ["" if cell is None else part(cell) for part in parts.values()]
         if table.board.average:

@@ -19,7 +19,7 @@ def render(table: Table) -> str:
     """Figures are percentages: measured ones with two decimals, published ones as they were printed."""
     board = table.board
     marks = _marks(table)
-    whose = ["source"] if board.published else []
+    whose = ["source"] if table.mixed else []
     heads = ["model", *whose, *(_escape(column.label) for column in board.columns)]
     best = [_best([row.cells[i] for row in table.rows]) for i in range(len(board.columns))]
     lines = []
@@ -93,7 +93,7 @@ def _notes(table: Table) -> list[str]:
     board = table.board
     notes = [f"- {_escape(c.label)}: {_escape(c.task)}, version {c.version}" for c in board.columns if c.title]
     notes.append("- Figures are percentages, the best of a column bold; an empty cell was not measured.")
-    if board.published:
+    if table.mixed:
         notes.append(
             "- source: a row is measured here throughout, or published elsewhere and shown as printed; a mean is of "
             "the figures in its row. The CSV has the source of each figure."
@@ -150,7 +150,7 @@ def _seen(table: Table) -> list[str]:
     seen = [row for row in known if "in-domain" in row.means or any(_in_domain(cell) for cell in row.cells)]
     if not seen:
         return []
-    whose = ["source"] if board.published else []
+    whose = ["source"] if table.mixed else []
     heads = ["model", *whose, *(_escape(title) for title, _ in tasks.values()), "in-domain mean", "out-of-domain mean"]
     lines = []
     for row in known:

@@ -1,0 +1,74 @@
+"""``reproduce``: published figures against the same figures computed here."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from jbench.cli.common import RESULTS, Json, ResultDirs, ending, print_json, print_rows, roots, teller
+
+UNEXPLAINED = 1
+
+
+def reproduce(
+    source: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="simcse, jacolbert, jqara ...")] = None,
+    results: ResultDirs = None,
+    models: Annotated[
+        bool,
+        typer.Option(
+            "--models", help="Score the published checkpoints too (a hub, time, usually a GPU) into --results."
+        ),
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="For --models: cpu, cuda, cuda:1 ...")] = None,
+    json: Json = False,
+) -> None:
+    """Compare published figures with the same figures computed here, or those of one source.
+
+    They are measured (from run files and results), derived (from finer figures that were published too), or not
+    computable here. Without --models no socket is opened. Exit 1 when one lies outside and nobody wrote why.
+    """
+    from jbench.evaluate import Failure
+    from jbench.models.options import Options
+    from jbench.progress import display
+    from jbench.reproduce import published, tally
+    from jbench.reproduce import reproduce as reproduced
+    from jbench.reproduce.cell import OUTSIDE
+    from jbench.reproduce.measure import score
+    from jbench.results import read_all
+    from jbench.types import UsageError
+
+    wanted = published(source)
+    if device and not models:
+        raise UsageError("--device goes with --models")
+    folders = roots(results, new=models)
+    failures: dict[tuple[str, str], str] = {}
+    if not models:
+        os.environ["JBENCH_OFFLINE"] = "1"
+    with display() as shown:
+        if models:
+            tell = teller(shown.say)
+            options = Options(device=device, say=shown.say, track=shown.track)
+            for outcome in score(wanted, (results or [RESULTS])[0], options):
+                tell(outcome)
+                if isinstance(outcome, Failure):
+                    failures[outcome.model, outcome.task] = outcome.error
+        found = reproduced(wanted, read_all(folders, shown.say), failures, shown.track)
+        open_ = [cell for cell in found if cell.unexplained]
+        for cell in open_:
+            one = cell.printed
+            shown.say(f"outside, no reason known: {one.origin}: {one.model}, {one.task} {one.measure}")
+    if json:
+        print_json({"counts": tally(found), "cells": [cell.as_dict() for cell in found]})
+    else:
+        rows = tally(found)
+        print_rows(rows, json, tuple(rows[0]))
+        if outside := [{**cell.as_dict(), "computed": cell.shown} for cell in found if cell.verdict == OUTSIDE]:
+            typer.echo("\noutside")
+            print_rows(outside, json, ("source", "model", "task", "measure", "published", "computed", "reason"))
+        if needs := Counter(cell.reason for cell in found if cell.computed is None):
+            typer.echo("\nnot computable here: what it would take")
+            print_rows([{"cells": n, "needs": reason} for reason, n in needs.most_common()], json, ("cells", "needs"))
+    raise ending({UNEXPLAINED} if open_ else ())
