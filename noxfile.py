@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -50,6 +51,16 @@ def bench(session: nox.Session) -> None:
     """Speed, as ratios against peers in the same run."""
     install(session, "dev")
     session.run("pytest", "tests/benchmarks", "-o", "addopts=", "--timeout=1200", "-s", *session.posargs)
+
+
+@nox.session
+def page(session: nox.Session) -> None:
+    """The page in a real browser; ``-- --screenshots docs`` draws the pictures anew."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    if not (os.environ.get("JBENCH_CHROMIUM") or any(map(shutil.which, names))):
+        session.skip("no chromium: set JBENCH_CHROMIUM to one")
+    install(session, "dev", "page")
+    session.run("pytest", "tests/page", "-o", "addopts=", "--timeout=600", "-s", *session.posargs)
 
 
 @nox.session

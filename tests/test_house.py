@@ -22,7 +22,7 @@ LINE = [
     {"types"},
     {"files", "formats"},
     {"cache", "lock"},
-    {"metrics", "source", "manifest"},
+    {"metrics", "source", "manifest", "fingerprint"},
     {"arrow", "deferred"},
     {"encode", "search"},
     {"models"},
@@ -36,7 +36,7 @@ LINE = [
     {"render", "compare"},
     {"reproduce", "exchange"},
 ]
-BESIDE = {"progress", "cli", "__init__", "__main__"}
+BESIDE = {"progress", "cli", "train", "__init__", "__main__"}
 FLOOR = {room: i for i, rooms in enumerate(LINE) for room in rooms}
 HEAVY = {
     "torch",
@@ -49,6 +49,8 @@ HEAVY = {
     "pandas",
     "bm25s",
     "sklearn",
+    "altair",
+    "vl_convert",
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 INSTALLED = [m for m in MODULES if m.relative_to(PACKAGE).parts[0] not in ("tasks", "leaderboards")]

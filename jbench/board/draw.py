@@ -38,7 +38,8 @@ def draw(
     rows, method, complaints = measured_rows(board, results, tasks or {}, values, data or {})
     rows += published_rows(board, published, tasks or {}, sizes or {})
     ordered = tuple(sorted(rows, key=_rank))
-    return Table(board, ordered, _unseen(board, ordered), method, tuple(complaints))
+    known = {column.task: tasks[column.task] for column in board.columns if tasks and column.task in tasks}
+    return Table(board, ordered, known, _unseen(board, ordered), method, tuple(complaints))
 
 
 def _unseen(board: Board, rows: Sequence[Row]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from jbench.exposure import Exposure, Mean
 from jbench.published import IMPORTED
 from jbench.registry import Board
+from jbench.task import Task
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,14 @@ COSTS = {
 class Table:
     """What is rendered: rows best first, complete ones before the others.
 
-    ``unseen`` are the columns (by id) that no row's model has seen, as far as is stated; ``method`` says
-    how intervals and ranks came about, ``complaints`` what was kept out and why.
+    ``tasks`` (by id) are those of its columns that are known, ``unseen`` the columns (by id) that no row's
+    model has seen, as far as is stated; ``method`` says how intervals and ranks came about, ``complaints``
+    what was kept out and why.
     """
 
     board: Board
     rows: tuple[Row, ...]
+    tasks: Mapping[str, Task] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
     method: str = ""
     complaints: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from jbench.board import COSTS, Cell, Row, Table
 from jbench.exposure import LEGEND, contradictions
+from jbench.render.figures import best, percent, places, shared
 
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -21,15 +22,15 @@ def render(table: Table) -> str:
     marks = _marks(table)
     whose = ["source"] if table.mixed else []
     heads = ["model", *whose, *(_escape(column.label) for column in board.columns)]
-    best = [_best([row.cells[i] for row in table.rows]) for i in range(len(board.columns))]
+    tops = [best([row.cells[i] for row in table.rows]) for i in range(len(board.columns))]
     lines = []
     for row in table.rows:
-        shared = _shared(row)
-        figures = [_figure(cell, top) for cell, top in zip(row.cells, best, strict=True)]
+        common = shared(row)
+        figures = [_figure(cell, top) for cell, top in zip(row.cells, tops, strict=True)]
         for i, cell in enumerate(row.cells):
-            figures[i] += "".join(f" {marks[note]}" for note in (cell.notes if cell else ()) if note not in shared)
+            figures[i] += "".join(f" {marks[note]}" for note in (cell.notes if cell else ()) if note not in common)
         label = _escape(row.label) + (" †" if row.unprompted else "") + (" ‡" if row.truncated else "")
-        label += "".join(f" {marks[note]}" for note in shared)
+        label += "".join(f" {marks[note]}" for note in common)
         lines.append([label, *([row.whose] if whose else []), *figures])
     if board.average:
         heads.append(_escape(board.average.name))
@@ -44,16 +45,11 @@ def render(table: Table) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _best(cells: Sequence[Cell | None]) -> float | None:
-    values = [cell.value for cell in cells if cell and not cell.apart]
-    return max(values) if len(values) > 1 else None
-
-
-def _figure(cell: Cell | None, best: float | None) -> str:
+def _figure(cell: Cell | None, top: float | None) -> str:
     if cell is None:
         return ""
-    figure = f"{100 * cell.value:.{2 if cell.decimals is None else max(cell.decimals - 2, 0)}f}"
-    if cell.value == best and not cell.apart:
+    figure = percent(cell)
+    if cell.value == top and not cell.apart:
         figure = f"**{figure}**"
     if cell.exposure and cell.exposure.domain == "in-domain":
         figure = f"*{figure}*"
@@ -65,28 +61,10 @@ def _figure(cell: Cell | None, best: float | None) -> str:
     return figure + "".join(sign for sign, there in signs if there)
 
 
-def _shared(row: Row) -> tuple[str, ...]:
-    """The notes that all figures of a row have, which then stand at its model."""
-    notes = [cell.notes for cell in row.cells if cell]
-    return tuple(note for note in notes[0] if all(note in others for others in notes)) if notes else ()
-
-
 def _marks(table: Table) -> dict[str, str]:
     """A raised number for each note, in order of appearance."""
     notes = dict.fromkeys(note for row in table.rows for cell in row.cells if cell for note in cell.notes)
     return {note: str(i).translate(_RAISED) for i, note in enumerate(notes, 1)}
-
-
-def _sources(table: Table) -> list[str]:
-    """Whose figures stand in the table, and where: of several files of one place, the place."""
-    found: dict[str, dict[str, None]] = {}
-    for row in table.rows:
-        found.setdefault(row.published, {}).update((cell.source, None) for cell in row.cells if cell)
-    lines = []
-    for whose, files in sorted(found.items()):
-        places = files if len(files) == 1 else dict.fromkeys(re.split("[@:,]", file)[0] for file in files)
-        lines += [f"- {_escape(whose)}: {_escape(', '.join(places))}"] if whose else []
-    return lines
 
 
 def _notes(table: Table) -> list[str]:
@@ -98,7 +76,7 @@ def _notes(table: Table) -> list[str]:
             "- source: a row is measured here throughout, or published elsewhere and shown as printed; a mean is of "
             "the figures in its row. The CSV has the source of each figure."
         )
-        notes += _sources(table)
+        notes += [f"- {_escape(whose)}: {_escape(', '.join(found))}" for whose, found in places(table).items()]
     if board.average:
         named = [_escape(column.label) for column in board.columns if column.id in board.average.over]
         notes.append(f"- {_escape(board.average.name)}: the mean of {', '.join(named)}; complete rows only.")
