@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from jbench.registry import own_boards
+from tests.conftest import ROOT
+
 HEAVY = ("torch", "transformers", "sentence_transformers", "mteb", "ranx", "datasets", "numba", "scipy", "pandas")
 
 
@@ -450,3 +453,72 @@ def test_listing_loads_no_model_library(command, tmp_path):
     )  # fmt: skip
     loaded = {row.rsplit("|", 1)[-1].strip().split(".")[0] for row in done.stderr.splitlines()}
     assert not loaded & ({*HEAVY} - {"scipy"})  # which draws the resamples of a board
+
+
+def test_one_digit_of_a_result_makes_its_generated_board_stale(tmp_path):
+    own = ROOT / "leaderboards" / "results"
+    (path,) = own.glob("ngram/*/jsquad*.json")
+    text = path.read_text("utf-8")
+    (changed := tmp_path / "r" / path.relative_to(own)).parent.mkdir(parents=True)
+    changed.write_text(text.replace('"recall@10": 0.9', '"recall@10": 0.8', 1))
+    assert changed.read_text() != text
+    for form in ("md", "csv"):
+        generated = str(ROOT / "leaderboards" / f"retrieval-ja.v1.{form}")
+        (tmp_path / "none").mkdir(exist_ok=True)
+        jbench("board", "retrieval-ja", "--results", "none", "--output", generated, "--check", cwd=tmp_path)
+        done = jbench("board", "retrieval-ja", "--results", "r", "--output", generated, "--check", cwd=tmp_path, code=1)
+        assert "differs from what the results give" in done.stderr
+
+
+def test_without_a_name_the_boards_are_listed(tmp_path):
+    listed = json.loads(jbench("board", "--format", "json", cwd=tmp_path).stdout)
+    assert {row["board"]: row["status"] for row in listed}["retrieval-ja.v1"] == "published"
+    assert "retrieval-ja.v1" in jbench("board", cwd=tmp_path).stdout
+
+
+def test_without_a_name_all_boards_become_pages_with_an_index(tmp_path):
+    jbench("board", "--format", "html", "--output", "site", cwd=tmp_path)
+    pages = {path.name for path in (tmp_path / "site").iterdir()}
+    assert pages == {"index.html", *(f"{board.id}.html" for board in own_boards())}
+    assert 'href="retrieval-ja.v1.html"' in (tmp_path / "site" / "index.html").read_text("utf-8")
+
+
+def test_a_board_with_a_task_that_nobody_knows_is_drawn_and_says_so(tmp_path):
+    (tmp_path / "x.toml").write_text(
+        "name = 'x'\nversion = 1\ntitle = 'X'\nstatus = 'draft'\n"
+        "[[columns]]\ntask = 'jstss@valid1457'\nversion = 1\nmeasure = 'spearman'\n"
+    )
+    done = jbench("board", "x.toml", cwd=tmp_path)
+    assert "No results yet." in done.stdout
+    assert "board x.v1: no task jstss@valid1457 is known here" in done.stderr
+
+
+def test_what_is_no_result_of_a_board_is_named_and_never_a_crash(tmp_path):
+    (path,) = (ROOT / "leaderboards" / "results").glob("ngram/*/mini-sts*.json")
+    good = json.loads(path.read_text("utf-8"))
+    folder = tmp_path / "r" / "m" / "1"
+    folder.mkdir(parents=True)
+    files = {
+        "torn.json": path.read_bytes()[:100],
+        "deep.json": b"[" * 100_000,
+        "bytes.json": b"\xff\xfe\x00",
+        "foreign.json": b'{"schema": 1}',
+        "junk-training.json": json.dumps({**good, "training": {"datasets": "junk"}}).encode(),
+        "other-data.json": json.dumps({**good, "model": "other", "data": {"sha256": "f" * 64}}).encode(),
+        "markup.json": json.dumps({**good, "model": "<script>alert(1)</script>|\u202e\x1b[31m"}).encode(),
+        "revision-a.json": json.dumps({**good, "model": "two", "revision": "a" * 40}).encode(),
+        "revision-b.json": json.dumps({**good, "model": "two", "revision": "b" * 40}).encode(),
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    (folder / "folder.json").mkdir()
+    (folder / "loop.json").symlink_to("loop.json")
+    done = jbench("board", "mini", "--results", "r", cwd=tmp_path)
+    named = sorted(line.partition(" is not a result")[0] for line in done.stderr.splitlines() if "left out" in line)
+    left_out = ("bytes", "deep", "folder", "foreign", "junk-training", "loop", "torn")
+    assert named == [f"r/m/1/{name}.json" for name in left_out]
+    assert "other on mini-sts@v1: measured on other data (sha256 ffffffffffff" in done.stderr
+    assert {"two @ aaaaaaaaaaaaaa", "two @ bbbbbbbbbbbbbb", "other"} <= set(models_of(done.stdout))
+    for form in ("html", "csv", "json"):
+        text = jbench("board", "mini", "--results", "r", "--format", form, cwd=tmp_path).stdout
+        assert form != "html" or not ({"\x1b", "\u202e"} & set(text) or "<script>alert" in text)

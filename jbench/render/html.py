@@ -117,7 +117,7 @@ def _script(name: str, kind: str, text: str) -> str:
 def _json(thing: Any) -> str:
     """JSON that can stand in a script element and be written as UTF-8."""
     text = json.dumps(thing, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return re.sub("[<>&\u2028\u2029\ud800-\udfff]", lambda m: f"\\u{ord(m[0]):04x}", text)
+    return re.sub("[<>&\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", lambda m: f"\\u{ord(m[0]):04x}", text)
 
 
 def _data(table: Table, chart: Mapping[str, Any] | None) -> dict[str, Any]:
