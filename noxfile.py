@@ -64,6 +64,13 @@ def page(session: nox.Session) -> None:
 
 
 @nox.session
+def recipes(session: nox.Session) -> None:
+    """Every family of recipes on small models, two ranks against one among them."""
+    install(session, "dev", "train")
+    session.run("pytest", "tests/train", "-o", "addopts=", "--timeout=600", "-n", "2", *session.posargs)
+
+
+@nox.session
 def boards(session: nox.Session) -> None:
     """Evaluate the embedded board anew; its result and every generated board must be what is committed."""
     install(session)

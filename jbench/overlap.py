@@ -1,18 +1,17 @@
 """How much of a task's texts stand in a training set: as they are, normalised, and by character n-grams.
 
 Both sides are read as streams. Of the task a block at a time is held as hashes (64 bits), and the
-training set is read once for each block: memory is bounded whatever their sizes.
+training set is read once for each block: memory is bounded whatever their sizes. Of a training set that
+only left its fingerprint (see `jbench.fingerprint`) there is what that can tell.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jbench import fingerprint
+from jbench.fingerprint import PRIME, UInt64, hashed, mixed, normalised
 from jbench.manifest import MANIFEST
 from jbench.registry import find_tasks
 from jbench.source import Source, github, hub
 from jbench.task import Task, load
 from jbench.types import Pairs, Unavailable, UsageError, unknown
-
-UInt64 = npt.NDArray[np.uint64]
 
 SIDES = ("queries", "documents", "texts")
 """Of what a text is: a collection has queries and documents, sentence pairs have texts."""
@@ -38,8 +37,6 @@ BLOCK = 1 << 23
 """Characters of the task that are held at once, at some 80 bytes each with their hashes."""
 
 _BATCH, _CHARACTERS = 4096, 1 << 20
-_DROPPED = ("P", "Z", "C")
-_PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
@@ -77,22 +74,6 @@ class Overlap:
         return self.normalised / self.texts if self.texts else 0.0
 
 
-class _Table(dict[int, int | None]):
-    """For `str.translate`: punctuation, spaces and controls go, everything else stays; filled as needed."""
-
-    def __missing__(self, code: int) -> int | None:
-        self[code] = None if unicodedata.category(chr(code))[0] in _DROPPED else code
-        return self[code]
-
-
-_TABLE = _Table()
-
-
-def normalised(text: str) -> str:
-    """NFKC, lower case, without punctuation, spaces and controls."""
-    return unicodedata.normalize("NFKC", text).lower().translate(_TABLE)
-
-
 def overlap(
     a: Corpus, b: Corpus, side: str = "texts", n: int = NGRAM, examples: int = 3, block: int = BLOCK
 ) -> Overlap:
@@ -118,6 +99,38 @@ def overlap(
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Met:
+    """How many texts of ``b`` the fingerprint of ``a`` finds, as normalised.
+
+    Of texts that were not among those of ``a`` it finds ``false_positive_rate``.
+    """
+
+    a: str
+    b: str
+    side: str
+    texts: int
+    normalised: int
+    false_positive_rate: float
+
+    @property
+    def share(self) -> float:
+        """The share of ``b`` that is found."""
+        return self.normalised / self.texts
+
+
+def met(a: str, texts: fingerprint.Fingerprint, b: Corpus, side: str = "texts") -> Met:
+    """Look for the texts of ``b`` in the fingerprint of ``a``.
+
+    :raises UsageError: for a ``b`` without texts.
+    """
+    found = [texts.holds(batch) for batch in _batches(b.read())]
+    if not found:
+        raise UsageError(f"{b.name} has no {side}")
+    held = np.concatenate(found)
+    return Met(a, b.name, side, len(held), int(held.sum()), float(f"{texts.rate:.3g}"))
+
+
 @dataclass
 class _Block:
     """Texts of ``b`` as hashes, and which of them ``a`` was found to hold."""
@@ -141,13 +154,13 @@ class _Block:
         if not held:
             return None
         plain = [normalised(text) for text in held]
-        return cls(held, n, _Marks(_hashed(held)), _Marks(_hashed(plain)), _Marks(*_all_grams(plain, n)))
+        return cls(held, n, _Marks(hashed(held)), _Marks(hashed(plain)), _Marks(*_all_grams(plain, n)))
 
     def look(self, batch: Sequence[str]) -> None:
         """Mark what stands in a batch of ``a``."""
         plain = [normalised(text) for text in batch]
-        self.exact.mark(_hashed(batch))
-        self.plain.mark(_hashed([text for text in plain if text]))
+        self.exact.mark(hashed(batch))
+        self.plain.mark(hashed([text for text in plain if text]))
         self.grams.mark(_grams([text for text in plain if text], self.n)[0])
 
 
@@ -221,29 +234,22 @@ def _beside(a: Corpus, shown: list[dict[str, Any]], n: int) -> list[dict[str, An
     return shown
 
 
-def _hashed(texts: Sequence[str]) -> UInt64:
-    """64 bits of each text; the empty text has a hash that no other has."""
-    digests = b"".join(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts)
-    return np.frombuffer(digests, np.uint64)
-
-
 def _grams(texts: Sequence[str], n: int) -> tuple[UInt64, npt.NDArray[np.int64]]:
     """The hashes of each text's n-grams, and whose they are; a shorter text is one by itself."""
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
     if not len(codes):
         return np.zeros(0, np.uint64), np.zeros(0, np.int64)
-    mixed = _mixed(codes.astype(np.uint64) + np.uint64(1))
     owner = np.repeat(np.arange(len(texts)), lengths)
     place = np.arange(len(codes)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     left = np.repeat(lengths, lengths) - place
-    rolled, ahead = np.zeros(len(codes), np.uint64), mixed
+    rolled, ahead = np.zeros(len(codes), np.uint64), mixed(codes.astype(np.uint64) + np.uint64(1))
     for i in range(min(n, int(lengths.max()))):
         # Past the end of a text nothing is added: that is how a shorter text becomes one by itself.
-        rolled = np.where(left > i, rolled * _PRIME + ahead, rolled)
+        rolled = np.where(left > i, rolled * PRIME + ahead, rolled)
         ahead = np.roll(ahead, -1)
     starts = (left >= n) | (place == 0)
-    return _mixed(rolled[starts]), owner[starts]
+    return mixed(rolled[starts]), owner[starts]
 
 
 def _all_grams(texts: Sequence[str], n: int) -> tuple[UInt64, npt.NDArray[np.int64]]:
@@ -254,13 +260,6 @@ def _all_grams(texts: Sequence[str], n: int) -> tuple[UInt64, npt.NDArray[np.int
         parts.append((grams, owners + start))
         start += len(batch)
     return np.concatenate([grams for grams, _ in parts]), np.concatenate([owners for _, owners in parts])
-
-
-def _mixed(values: UInt64) -> UInt64:
-    """Each value's bits spread over all 64 (splitmix64)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -338,15 +337,29 @@ def _of_column(task: Task, texts: Sequence[str]) -> Iterator[str]:
 
 def _of_manifest(path: Path, columns: Sequence[str]) -> Corpus:
     """The files that a trainer's manifest names beside its data sets (``file``), one after the other."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        named = [row["file"] for row in found["datasets"] if "file" in row]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Unavailable(f"{path} is no manifest with datasets ({error!r})") from error
+    named = _named(path)[0]
     if not named:
-        raise Unavailable(f"{path} names no file of its data sets; name the files themselves")
+        raise Unavailable(f"{path} names no file of its data sets, and no fingerprint; name the files themselves")
     parts = [_file(path.parent / name, Path(name).name, columns) for name in named]
     return Corpus(path.name, lambda: chain.from_iterable(part.read() for part in parts))
+
+
+def _named(path: Path) -> tuple[list[str], Any]:
+    """The files that a manifest names of its data sets, and what it says of its fingerprint."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return [row["file"] for row in found["datasets"] if "file" in row], found.get("fingerprint")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Unavailable(f"{path} is no manifest with datasets ({error!r})") from error
+
+
+def _left(string: str) -> fingerprint.Fingerprint | None:
+    """The fingerprint of a checkpoint (or a manifest) that names no files of its training texts."""
+    path = Path(string) / MANIFEST if Path(string).is_dir() else Path(string)
+    if path.name != MANIFEST or not path.is_file():
+        return None
+    files, entry = _named(path)
+    return None if files or entry is None else fingerprint.read(path.parent, entry)
 
 
 def _file(path: Path, name: str, columns: Sequence[str]) -> Corpus:
@@ -446,18 +459,22 @@ _READERS: dict[str, Callable[[Path, Sequence[str]], Iterator[str]]] = {
 
 def measure(
     a: str, b: str, side: str | None, columns: Sequence[str], n: int, examples: int, task_dirs: Sequence[Path]
-) -> list[Overlap]:
+) -> list[Overlap] | list[Met]:
     """What ``a`` holds of each side of the task (or file) ``b``.
 
     :raises UsageError: as `corpora` and `overlap` do.
+    :raises Unavailable: as `corpora` and `jbench.fingerprint.read` do.
     """
+    left = _left(a)
     looked = corpora(b, side, columns if _kind(Path(b)) else (), task_dirs)
+    if left is not None:
+        return [met(a, left, texts, name) for name, texts in looked.items()]
     # Of a task the same side; of anything else all that it has.
     given = list(corpora(a, side, columns, task_dirs).values())
     whole = Corpus(given[0].name, lambda: chain.from_iterable(part.read() for part in given))
     return [overlap(whole, texts, name, n, examples) for name, texts in looked.items()]
 
 
-def as_dict(found: Overlap) -> dict[str, Any]:
+def as_dict(found: Overlap | Met) -> dict[str, Any]:
     """For JSON, with the share of texts that ``a`` holds."""
     return {**asdict(found), "share": found.share}

@@ -15,9 +15,11 @@ import typer
 from jbench.cli.board import board, compare
 from jbench.cli.exchange import export, import_
 from jbench.cli.listing import models, tasks
+from jbench.cli.mine import mine
 from jbench.cli.overlap import overlap
 from jbench.cli.reproduce import reproduce
 from jbench.cli.run import fetch, run
+from jbench.cli.train import train
 
 app = typer.Typer(
     help="Score embedding and retrieval checkpoints on Japanese tasks. Data goes to stdout, messages to stderr.",
@@ -45,7 +47,7 @@ def _root(
     pass
 
 
-for verb in (run, tasks, models, fetch, board, compare, reproduce, overlap, import_, export):
+for verb in (run, tasks, models, fetch, board, compare, reproduce, overlap, mine, import_, export, train):
     app.command(verb.__name__.rstrip("_"))(verb)  # import is a word of Python's own
 
 
@@ -57,7 +59,7 @@ def main() -> None:
         app()
     except SystemExit as stop:
         if stop.code in (INTERRUPTED, TERMINATED):
-            print("stopped; what was finished is saved, and the same command goes on from there", file=sys.stderr)
+            print("stopped; what was finished is saved, and the same command goes on (train: with --resume)", file=sys.stderr)
         raise
     except Exception as error:
         from jbench.types import JbenchError

@@ -12,7 +12,10 @@ from jbench.cli.common import Json, TaskDirs, plain, print_rows
 def overlap(
     a: Annotated[
         str,
-        typer.Argument(metavar="A", help="A .txt, .tsv, .jsonl, .parquet, github:OWNER/NAME@COMMIT/PATH, or a task."),
+        typer.Argument(
+            metavar="A",
+            help="A .txt, .tsv, .jsonl, .parquet, github:OWNER/NAME@COMMIT/PATH, a task, or a checkpoint trained here.",
+        ),
     ],
     b: Annotated[str, typer.Argument(metavar="B", help="The task whose texts are looked for in A.")],
     side: Annotated[str | None, typer.Option(help="Only the queries, documents or (of sentence pairs) texts.")] = None,
@@ -26,6 +29,9 @@ def overlap(
     from jbench.overlap import as_dict, measure
 
     rows = [as_dict(found) for found in measure(a, b, side, column or [], ngram, max(0, examples), task_dir or [])]
-    print_rows(rows, json, ("side", "texts", "exact", "normalised", "shared", "contained", "containment"))
-    for row in [] if json else [{"side": found["side"], **shown} for found in rows for shown in found["examples"]]:
+    shown = ("side", "texts", "exact", "normalised", "shared", "contained", "containment", "false_positive_rate")
+    print_rows(rows, json, tuple(column for column in shown if column in rows[0]))
+    for row in (
+        [] if json else [{"side": found["side"], **text} for found in rows for text in found.get("examples", ())]
+    ):
         typer.echo("  ".join(plain(value) for value in row.values()))

@@ -1,0 +1,63 @@
+"""``train``: a report's recipe, from base model and data to a checkpoint."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jbench.cli.common import Json, print_json, print_rows
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="simcse-sup, jacolbert-v2.5, ruri-base ...")],
+    output: Annotated[Path | None, typer.Option(help="The folder of the checkpoint, new.")] = None,
+    base: Annotated[str | None, typer.Option(help="Another base model: ./folder or org/name.")] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(help="Train on this (janli, jsnli:PATH, mined.parquet); several may be given.")
+    ] = None,
+    set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="E.g. steps=300.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what was begun.")] = False,
+    print: Annotated[
+        bool, typer.Option("--print", help="Show the recipe with its sources, and train nothing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train a model by a report's recipe; --print shows each value, who says it, and what others say."""
+    from jbench.models.options import key_values
+    from jbench.train.recipes import changed, described, find_recipe, written
+    from jbench.types import UsageError
+
+    chosen = changed(find_recipe(recipe), key_values("--set", set or [], "KEY=VALUE, such as steps=300"))
+    if base:
+        chosen = changed(chosen, {"base": base}, "--base")
+    if data:
+        chosen = changed(chosen, {"data": tuple(data)}, "--data")
+    if print:
+        rows = described(chosen)
+        shown = rows if json else [{**row, "value": written(row["value"]), "others": _others(row)} for row in rows]
+        print_rows(shown, json, ("key", "value", "source", "others"))
+        return
+    if output is None:
+        raise UsageError("--output names the folder of the checkpoint (--print shows the recipe)")
+
+    from jbench.progress import display
+    from jbench.train.loop import train as run
+    from jbench.train.needs import opened
+
+    with display() as screen:
+        sets = opened(chosen)
+        command = shlex.join(["jbench", *sys.argv[1:]])
+        log = run(chosen, sets, output, resume=resume, command=command, say=screen.say)
+        screen.say(f"{output}: evaluate it with jbench run {output}")
+    if json:
+        print_json(log)
+
+
+def _others(row: dict[str, Any]) -> str:
+    from jbench.train.recipes import written
+
+    return "; ".join(f"{written(other['value'])} ({other['source']})" for other in row["others"])

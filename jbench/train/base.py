@@ -1,0 +1,80 @@
+"""Base models as the trainers build on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jbench.models import segment
+from jbench.models.checkpoint import Checkpoint
+from jbench.models.locate import locate
+from jbench.train.recipes import RECIPES
+from jbench.types import UsageError
+
+MARKERS = {"query": "[unused0]", "document": "[unused1]"}
+"""What stands before a query and a document of a ColBERT (colbert-ai; JaColBERT's artifact.metadata)."""
+
+
+def open_base(name: str) -> Checkpoint:
+    """The checkpoint that ``name`` (a folder or a hub id) stands for, its weights in safetensors.
+
+    :raises UsageError: for what is no checkpoint, or one that reads words of a segmenter.
+    :raises Unavailable: when it is not to be had.
+    """
+    if name in RECIPES:
+        raise UsageError(
+            f"the base model is what {name} gives, which nobody published: train it, and name it by --base"
+        )
+    checkpoint = locate(name, None)
+    checkpoint.check_code(False)
+    checkpoint.check_weights()
+    wanted = segment.segmenter(checkpoint.hub_id, checkpoint.base_model, None)
+    if wanted not in (None, "none"):
+        raise UsageError(f"{checkpoint.model} reads words cut by {wanted}, which the trainers do not do")
+    return checkpoint
+
+
+def within(checkpoint: Checkpoint, **lengths: int) -> None:
+    """Refuse a length that the base model has no positions for.
+
+    :raises UsageError: naming the setting.
+    """
+    for key, length in lengths.items():
+        if checkpoint.positions and length > checkpoint.positions:
+            raise UsageError(f"{key}={length}: {checkpoint.model} has {checkpoint.positions} positions; set {key}")
+
+
+def transformer(checkpoint: Checkpoint, **settings: Any) -> Any:
+    """The encoder of a checkpoint, whatever stands behind it there, as the library's first module."""
+    from sentence_transformers.base.modules import Transformer
+
+    loading = {"local_files_only": True}
+    return Transformer(
+        str(checkpoint.folder / checkpoint.home.lstrip("/")),
+        model_kwargs={**loading, "use_safetensors": True, **settings.pop("model_kwargs", {})},
+        processor_kwargs=dict(loading),
+        config_kwargs={**loading, **settings.pop("config_kwargs", {})},
+        **settings,
+    )
+
+
+def mark(checkpoint: Checkpoint, tokenizer: Any) -> None:
+    """Make the markers tokens that are never cut.
+
+    :raises UsageError: when the vocabulary has not got them: a new one would be of random weights.
+    """
+    known = tokenizer.get_vocab()
+    needed = [*MARKERS.values(), tokenizer.mask_token or "[MASK]"]
+    if missing := [token for token in needed if token not in known]:
+        raise UsageError(
+            f"{checkpoint.model} has no token {missing[0]} in its vocabulary, which a ColBERT needs; "
+            "take another base (the Tohoku models have it from v3 on)"
+        )
+    tokenizer.add_special_tokens({"additional_special_tokens": list(MARKERS.values())})
+
+
+def freeze_positions(model: Any) -> int:
+    """Keep position embeddings as they are; how many numbers that leaves untrained."""
+    held = [weight for name, weight in model.named_parameters() if "position_embeddings" in name]
+    for weight in held:
+        weight.requires_grad_(False)
+    return sum(weight.numel() for weight in held)

@@ -1,0 +1,98 @@
+"""From training sets to the columns that a loss reads, in the order in which they are read."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from jbench.types import UsageError
+
+if TYPE_CHECKING:
+    from jbench.train.data import TrainingSet
+
+SCORES = "scores"
+_SENTENCE = re.compile(r"(?<=[。！？!?])")
+
+
+def texts_of(rows: Any) -> list[str]:
+    """The columns that hold texts (the library adds one with the data set's name, which is not listed)."""
+    return [name for name in rows.column_names if name != SCORES]
+
+
+def read(sets: Sequence[TrainingSet], count: int, seed: int, batch: int, negatives: int, exact: bool = False) -> Any:
+    """``count`` rows of all ``sets`` together, in reading order: query, positive, up to ``negatives`` others.
+
+    Several sets are mixed by their size. Scores are kept where every set has them.
+
+    :raises UsageError: for a set with too few columns or rows, or with an empty text.
+    """
+    from datasets import concatenate_datasets
+
+    total = sum(one.count for one in sets)
+    shares = [one.count * count // total for one in sets]
+    shares[0] += count - sum(shares)
+    parts = [
+        shaped(one.name, one.examples(share, seed, batch if len(sets) == 1 else 1), negatives, exact)
+        for one, share in zip(sets, shares, strict=True)
+        if share
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    shared = [name for name in parts[0].column_names if all(name in part.column_names for part in parts)]
+    if len({texts_of(part)[0] for part in parts}) > 1:
+        raise UsageError("the training sets call their first column by different names; train on them one by one")
+    return concatenate_datasets([part.select_columns(shared) for part in parts]).shuffle(seed=seed)
+
+
+def shaped(name: str, rows: Any, negatives: int, exact: bool) -> Any:
+    """The columns that a loss reads: a text and its positive, up to ``negatives`` more, and their scores.
+
+    Plain sentences are their own positives. With ``exact`` every one of the negatives must be there.
+
+    :raises UsageError: for columns that are missing, or an empty text.
+    """
+    texts = texts_of(rows)
+    if len(texts) == 1:
+        rows = rows.add_column("positive", rows[texts[0]][:])
+        texts = [*texts, "positive"]
+    wanted = texts[: 2 + negatives]
+    if exact and len(wanted) < 2 + negatives:
+        has = f"{name} has {len(texts) - 2 or 'no'} negative{'s' * (len(texts) != 3)} a row"
+        raise UsageError(f"{has}, and the recipe needs {negatives}: jbench mine finds some")
+    for column in wanted:
+        _check_full(name, rows, column)
+    scored = SCORES in rows.column_names
+    rows = rows.select_columns([*wanted, SCORES] if scored else wanted)
+    if scored and len(wanted) < len(texts):
+        rows = rows.map(lambda row: {SCORES: row[SCORES][: len(wanted) - 1]})
+    return rows
+
+
+def without_scores(rows: Any) -> Any:
+    """The same for a loss that reads none."""
+    return rows.select_columns(texts_of(rows))
+
+
+def shuffled(rows: Any, seed: int) -> Any:
+    """With the sentences of every positive in another order, Ruri's augmentation ("shuffle positive").
+
+    A sentence ends with 。, ！ or ？; the report cuts with konoha. A text's order depends on it and the seed.
+    """
+
+    def mixed(text: str) -> str:
+        sentences = [part for part in _SENTENCE.split(text) if part]
+        random.Random(f"{seed} {text}").shuffle(sentences)  # noqa: S311
+        return "".join(sentences)
+
+    return rows.map(lambda batch: {"positive": [mixed(text) for text in batch["positive"]]}, batched=True)
+
+
+def _check_full(name: str, rows: Any, column: str) -> None:
+    row = 0
+    for batch in rows.select_columns([column]).iter(10_000):
+        for text in batch[column]:
+            row += 1
+            if not isinstance(text, str) or not text.strip():
+                raise UsageError(f"{name}: column {column} is empty in row {row}")
