@@ -45,13 +45,15 @@ def train(
         raise UsageError("--output names the folder of the checkpoint (--print shows the recipe)")
 
     from jbench.progress import display
-    from jbench.train.loop import train as run
+    from jbench.train import loop, masked
     from jbench.train.needs import opened
+    from jbench.train.recipes import Masked
 
     with display() as screen:
         sets = opened(chosen)
         command = shlex.join(["jbench", *sys.argv[1:]])
-        log = run(chosen, sets, output, resume=resume, command=command, say=screen.say)
+        run = masked.train if isinstance(chosen, Masked) else loop.train
+        log = run(chosen, sets, output, resume=resume, command=command, say=screen.say)  # type: ignore[arg-type]
         screen.say(f"{output}: evaluate it with jbench run {output}")
     if json:
         print_json(log)

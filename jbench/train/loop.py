@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jbench.files import ready, write, writing_folder
+from jbench.files import writing_folder
 from jbench.models.checkpoint import Checkpoint
 from jbench.train import colbert, contrastive, reranker, simcse
 from jbench.train.base import open_base
 from jbench.train.batches import planned
 from jbench.train.output import describe
 from jbench.train.prepared import Prepared, devices, rank
-from jbench.train.recipes import ColBERT, Contrastive, Recipe, Reranker, SimCSE, keys, warm_up_of
-from jbench.train.watch import WHOLE, Best, Stop, watch
+from jbench.train.recipes import ColBERT, Contrastive, Recipe, Reranker, SimCSE
+from jbench.train.running import (
+    begin,
+    check_devices,
+    check_installed,
+    check_place,
+    check_same,
+    ended,
+    facts_of,
+    last_whole,
+    optimizer,
+    precision_of,
+    quiet,
+)
+from jbench.train.watch import Best, Stop, watch
 from jbench.types import Unavailable, UsageError
 
 if TYPE_CHECKING:
     from jbench.train.data import TrainingSet
-
-_BEGUN = "begun.json"
-_SIGTERM = 15
 
 
 def train(
@@ -51,27 +57,27 @@ def train(
     :raises Unavailable: when the base model or the disk is not to be had, or memory does not suffice.
     :raises KeyboardInterrupt: after a signal, once a checkpoint is written; SystemExit for SIGTERM.
     """
-    _check_installed()
+    check_installed()
     from transformers import set_seed
 
     first = rank() == 0
     say = say if first else lambda message: None
     work = output.with_name(f"{output.name}.training")
     if first:
-        _check_place(output, work, resume)
+        check_place(output, work, resume)
     if not sets:
         raise UsageError(f"{recipe.name} needs data; the report's is {', '.join(recipe.data)}")
-    _check_devices()
+    check_devices()
     base = open_base(recipe.base)
-    facts = _facts(recipe, sets, base)
+    facts = facts_of(recipe, sets, base)
     if resume:
-        _check_same(facts, work)
+        check_same(facts, work)
     set_seed(recipe.seed)
-    with _quiet():
+    with quiet():
         prepared = _prepared(recipe, base, sets)
         if first and not resume:
-            write(work / _BEGUN, json.dumps(facts, ensure_ascii=False, indent=2))
-        last = _last(work) if resume else None
+            begin(facts, work)
+        last = last_whole(work) if resume else None
         best = Best.load(last) if last else Best()
         stop = Stop()
         trainer = _trainer(recipe, prepared, work, best, stop, resumed=last is not None, say=say)
@@ -82,14 +88,12 @@ def train(
             trainer.train(resume_from_checkpoint=str(last) if last else None)
         history: list[dict[str, float]] = trainer.state.log_history
         done = trainer.state.global_step
-        if done < len(prepared.plan):
-            say(f"stopped after step {done:,} of {len(prepared.plan):,}; go on with --resume")
-            raise SystemExit(128 + _SIGTERM) if stop.number == _SIGTERM else KeyboardInterrupt
+        ended(stop, done, len(prepared.plan), say)
         if first:
             _finish(prepared, trainer, best)
             with writing_folder(output) as folder:
                 prepared.finished().save_pretrained(str(folder), create_model_card=False)
-                describe(folder, recipe, base, sets, done, _precision(recipe), best, command)
+                describe(folder, recipe, base, sets, done, precision_of(recipe), best, command)
             shutil.rmtree(work, ignore_errors=True)
     return history
 
@@ -113,7 +117,7 @@ def _trainer(
     import torch
     from transformers import PrinterCallback
 
-    steps, precision = len(prepared.plan), _precision(recipe)
+    steps, precision = len(prepared.plan), precision_of(recipe)
     evaluated = prepared.evaluator is not None
     arguments = prepared.arguments(
         output_dir=str(work),
@@ -154,55 +158,11 @@ def _trainer(
         train_dataset=dict(prepared.rows),
         loss=prepared.loss,
         evaluator=prepared.evaluator,
-        optimizers=_optimizer(recipe, prepared.model, steps),
+        optimizers=optimizer(recipe, prepared.model, steps),
         callbacks=[watch(best, prepared.metric, stop, say)],
     )
     made.remove_callback(PrinterCallback)
     return made
-
-
-def _optimizer(recipe: Recipe, model: Any, steps: int) -> tuple[Any, Any]:
-    """AdamW as the recipe says, and linear warm-up and decay; a schedule-free one has its own warm-up."""
-    import torch
-    from transformers import get_linear_schedule_with_warmup
-
-    groups, warm_up = _groups(recipe, model), warm_up_of(recipe, steps)
-    if isinstance(recipe, ColBERT) and recipe.optimizer == "schedule-free-adamw":
-        try:
-            schedulefree = import_module("schedulefree")
-        except ImportError as error:
-            raise UsageError(
-                "optimizer=schedule-free-adamw needs the package: pip install schedulefree, or --set optimizer=adamw"
-            ) from error
-        free = schedulefree.AdamWScheduleFree(groups, lr=recipe.learning_rate, warmup_steps=warm_up)
-        return free, torch.optim.lr_scheduler.LambdaLR(free, lambda step: 1.0)
-    adamw = torch.optim.AdamW(groups, lr=recipe.learning_rate)
-    zero_at = (recipe.decay_steps if isinstance(recipe, ColBERT) else 0) or steps
-    schedule = get_linear_schedule_with_warmup(adamw, warm_up, zero_at)  # type: ignore[no-untyped-call]
-    return adamw, schedule
-
-
-def _groups(recipe: Recipe, model: Any) -> list[dict[str, Any]]:
-    from torch import nn
-
-    decayed: list[Any] = []
-    bare: list[Any] = []
-    for module in model.modules():
-        for name, weight in module.named_parameters(recurse=False):
-            spared = not recipe.decay_all and (isinstance(module, nn.LayerNorm) or name == "bias")
-            if weight.requires_grad:
-                (bare if spared else decayed).append(weight)
-    groups = ((decayed, recipe.weight_decay), (bare, 0.0))
-    return [{"params": weights, "weight_decay": decay} for weights, decay in groups if weights]
-
-
-def _precision(recipe: Recipe) -> str:
-    """The recipe's where the device has it, else fp32."""
-    import torch
-
-    if not torch.cuda.is_available() or (recipe.precision == "bf16" and not torch.cuda.is_bf16_supported()):
-        return "fp32"
-    return recipe.precision
 
 
 def _finish(prepared: Prepared, trainer: Any, best: Best) -> None:
@@ -211,66 +171,6 @@ def _finish(prepared: Prepared, trainer: Any, best: Best) -> None:
         prepared.model.load_state_dict(best.weights)
     elif hasattr(trainer.optimizer, "eval"):  # a schedule-free optimizer averages, and trains elsewhere
         trainer.optimizer.eval()
-
-
-def _check_place(output: Path, work: Path, resume: bool) -> None:
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError(f"{output} is there already; give another name")
-    if resume and not (work / _BEGUN).is_file():
-        raise UsageError(f"nothing was begun at {output}; leave out --resume")
-    if not resume and work.exists():
-        raise UsageError(f"training to {output} was begun; go on with --resume, or give another name")
-    ready(output)
-
-
-def _check_installed() -> None:
-    if missing := [name for name in ("accelerate", "datasets") if find_spec(name) is None]:
-        raise UsageError(f"training needs {missing[0]}: pip install 'jbench[train]'")
-
-
-def _check_devices() -> None:
-    import torch
-
-    count = torch.cuda.device_count()
-    if count > 1 and devices() == 1:
-        raise UsageError(
-            f"{count} GPUs are visible: start with torchrun --nproc-per-node {count} -m jbench train ..., "
-            "or choose one with CUDA_VISIBLE_DEVICES"
-        )
-
-
-def _facts(recipe: Recipe, sets: Sequence[TrainingSet], base: Checkpoint) -> dict[str, Any]:
-    """What must be the same when training goes on: all that touches the result."""
-    facts = {key: getattr(recipe, key) for key in keys(recipe) if key not in ("mini_batch", "checkpoints")}
-    named = {"recipe": recipe.name, "base": f"{base.model}@{base.revision}", "devices": devices()}
-    data = [f"{one.name}:{one.split}@{one.revision} ({one.count})" for one in sets]
-    found: dict[str, Any] = json.loads(json.dumps({**facts, **named, "data": data}))
-    return found
-
-
-def _check_same(facts: dict[str, Any], work: Path) -> None:
-    begun = json.loads((work / _BEGUN).read_text("utf-8"))
-    if key := next((key for key in facts if facts[key] != begun.get(key)), None):
-        raise UsageError(f"--resume: {key} was {begun.get(key)!r} and is {facts[key]!r}; give what was begun with")
-
-
-def _last(work: Path) -> Path | None:
-    """The newest whole checkpoint; what was being written when something stopped is left aside."""
-    whole = [path.parent for path in work.glob(f"checkpoint-*/{WHOLE}")]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The libraries' bars and remarks, which are no message of ours."""
-    from datasets.utils import logging as of_datasets
-    from transformers.utils import logging as of_transformers
-
-    of_transformers.disable_progress_bar()  # type: ignore[no-untyped-call]
-    of_transformers.set_verbosity_error()  # type: ignore[no-untyped-call]
-    of_datasets.disable_progress_bar()
-    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    yield
 
 
 @contextmanager

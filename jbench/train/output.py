@@ -26,7 +26,7 @@ _LIBRARIES = ("accelerate", "datasets", "sentence-transformers", "torch", "trans
 def describe(
     folder: Path,
     recipe: Recipe,
-    base: Checkpoint,
+    base: Checkpoint | None,
     sets: Sequence[TrainingSet],
     steps: int,
     precision: str,
@@ -35,24 +35,34 @@ def describe(
 ) -> None:
     """Write both files, and the fingerprint of the training texts, into a checkpoint's folder."""
     texts = fingerprint.of(text for one in sets for text in one.texts())
-    before = of_checkpoint(base.folder, lambda message: None)
+    before = of_checkpoint(base.folder, lambda message: None) if base else {}
     record = {
         "recipe": recipe.name,
         "command": command,
-        "settings": [{**row, "value": base.model} if row["key"] == "base" else row for row in described(recipe)],
+        "settings": [
+            {**row, "value": base.model} if base and row["key"] == "base" else row for row in described(recipe)
+        ],
         "steps": steps,
         "seed": recipe.seed,
         "precision": precision,
-        "base_model": [base.hub_id] if base.hub_id else before.get("base_model", [base.model]),
-        "base": {"model": base.model, "revision": base.revision, "manifest": base.read(MANIFEST) or None},
+        **(_base(base, before) if base else {}),
         "teachers": [*_teachers(recipe, sets), *before.get("teachers", [])],
-        "datasets": [*met(recipe, sets), *_inherited(base, before)],
+        "datasets": [*met(recipe, sets), *(_inherited(base, before) if base else ())],
         "selection": _selection(recipe, best),
         "fingerprint": texts.write(folder),
         "versions": {"jbench": __version__, **{name: version(name) for name in _LIBRARIES}},
     }
     write(folder / MANIFEST, json.dumps(record, ensure_ascii=False, indent=2) + "\n")
     write(folder / "README.md", _card(record, sets))
+
+
+def _base(base: Checkpoint, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The base as the ledger knows it: by its hub id, else by what it was itself made from."""
+    named = [base.hub_id] if base.hub_id else before.get("base_model", [base.model])
+    return {
+        "base_model": named,
+        "base": {"model": base.model, "revision": base.revision, "manifest": base.read(MANIFEST) or None},
+    }
 
 
 def met(recipe: Recipe, sets: Sequence[TrainingSet]) -> Iterator[dict[str, Any]]:
@@ -87,10 +97,11 @@ def _selection(recipe: Recipe, best: Best) -> dict[str, Any] | None:
 
 
 def _card(record: dict[str, Any], sets: Sequence[TrainingSet]) -> str:
-    bases, names = record["base_model"], dict.fromkeys(one.name for one in sets)
+    bases, names = record.get("base_model"), dict.fromkeys(one.name for one in sets)
     front = ["---", "language: ja", "library_name: sentence-transformers"]
     for key, values in (("base_model", bases), ("datasets", names)):
         front += [f"{key}:", *(f"- {json.dumps(value, ensure_ascii=False)}" for value in values)] if values else []
+    start = f"`{record['base']['model']}`" if "base" in record else "random weights"
     changes = [row for row in record["settings"] if row["source"].startswith("--")]
     lines = [
         *front,
@@ -99,7 +110,7 @@ def _card(record: dict[str, Any], sets: Sequence[TrainingSet]) -> str:
         f"# {record['recipe']}",
         "",
         f"Trained by jbench {record['versions']['jbench']} with the recipe `{record['recipe']}` from "
-        f"`{record['base']['model']}`, {record['steps']:,} steps, seed {record['seed']}, {record['precision']}.",
+        f"{start}, {record['steps']:,} steps, seed {record['seed']}, {record['precision']}.",
         "",
         "```",
         record["command"],

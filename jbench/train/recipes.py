@@ -28,6 +28,7 @@ _CHOICES = {
 _POSITIVE = {
     *("batch_size", "learning_rate", "max_length", "query_length", "document_length", "dimension", "temperature"),
     *("distil_temperature", "examples", "epochs", "in_batch", "ways", "hard_negatives"),
+    *("vocabulary", "sampled", "layers", "hidden", "heads", "positions", "masked"),
 }
 _T = TypeVar("_T", bound="Recipe")
 
@@ -141,6 +142,25 @@ class Reranker(Recipe):
     max_length: int
     hard_negatives: int
     shuffle_positive: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masked(Recipe):
+    """A tokenizer and a BERT from random weights, by masked words; this project's own base for small models.
+
+    ``vocabulary`` pieces are learnt from the first ``sampled`` texts; a block of ``max_length`` pieces is one
+    row of a batch, and a share ``masked`` of its pieces is to be guessed. ``base`` is empty.
+    """
+
+    epochs: int
+    max_length: int
+    vocabulary: int
+    sampled: int
+    layers: int
+    hidden: int
+    heads: int
+    positions: int
+    masked: float
 
 
 Rows = dict[str, Said]
@@ -403,7 +423,23 @@ def ruri_reranker_stage2(size: str) -> Reranker:
     return _made(Reranker, f"ruri-reranker-stage2-{size}", _RURI_RERANKER_2, own)
 
 
+# From nothing --------------------------------------------------------------------------------------------
+
+
+def bert_mini() -> Masked:
+    """A small encoder from nothing, as large as two cores can train."""
+    own = _all(
+        OURS,
+        **{"base": "", "data": ("jaquad",), "epochs": 1, "batch_size": 96, "learning_rate": 1e-3, "warm_up": 0.05},
+        **{"weight_decay": 0.01, "decay_all": False, "clip": 1.0, "precision": "bf16", "seed": 42},
+        **{"max_length": 64, "vocabulary": 10_000, "sampled": 100_000, "masked": 0.2},
+        **{"layers": 4, "hidden": 256, "heads": 4, "positions": 512},
+    )
+    return _made(Masked, "bert-mini", _OURS, own)
+
+
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
+    "bert-mini": bert_mini,
     "simcse-sup": simcse_sup,
     "simcse-sup-large": simcse_sup_large,
     "simcse-unsup": simcse_unsup,
