@@ -7,13 +7,21 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jbench.files import write
 from jbench.types import Unavailable
 
 _LARGE = 1 << 24
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class _Known:
+    state: list[Any]
+    sha256: str
 
 
 def cache_root() -> Path:
@@ -39,15 +47,17 @@ def known_sha256(path: Path) -> str:
     return remembered(path, [stat.st_size, stat.st_mtime_ns, stat.st_ino], lambda: file_sha256(path))
 
 
-def recalled(kind: str, key: list[Any], compute: Callable[[], Any]) -> Any:
-    """What ``compute`` gives (JSON) for ``key`` (JSON, all that it depends on), kept in the cache for good."""
+def recalled(kind: str, key: list[Any], shape: Any, compute: Callable[[], _T]) -> _T:
+    """What ``compute`` gives for ``key`` (JSON, all that it depends on), kept in the cache for good.
+
+    ``shape`` is its type, as pydantic reads it from JSON.
+    """
     memory = cache_root() / kind / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.json"
-    try:
-        return json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        pass  # a memory that is missing or torn is made again
+    known: _T | None = _held(memory, shape)
+    if known is not None:
+        return known
     found = compute()
-    with suppress(Unavailable):
+    with suppress(Unavailable):  # a read-only home costs the memory, not the run
         write(memory, json.dumps(found))
     return found
 
@@ -55,13 +65,20 @@ def recalled(kind: str, key: list[Any], compute: Callable[[], Any]) -> Any:
 def remembered(path: Path, state: list[Any], compute: Callable[[], str]) -> str:
     """What ``compute`` gives for ``path``, kept in the cache for as long as ``state`` (JSON) is the same."""
     memory = cache_root() / "fingerprints" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
-    try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
-        if known["state"] == state:
-            return str(known["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # a memory that is missing or torn is made again
+    known: _Known | None = _held(memory, _Known)
+    if known and known.state == state:
+        return known.sha256
     found = compute()
-    with suppress(Unavailable):  # a read-only home costs the memory, not the run
+    with suppress(Unavailable):
         write(memory, json.dumps({"state": state, "sha256": found}))
     return found
+
+
+def _held(memory: Path, shape: Any) -> Any:
+    """What a memory holds; None where it is missing, torn or of another shape: then it is made again."""
+    from pydantic import TypeAdapter
+
+    try:
+        return TypeAdapter(shape).validate_json(memory.read_bytes(), strict=True)
+    except (OSError, ValueError):
+        return None

@@ -12,7 +12,7 @@ from jbench.board import labels, of_tasks, row_of
 from jbench.evaluate import Failure, evaluate
 from jbench.models.options import Options
 from jbench.registry import Board, Column
-from jbench.results import located
+from jbench.results import located, same_figures
 from jbench.statistics import Comparison
 from jbench.task import Task
 from jbench.types import Result, Unavailable, UsageError, unknown
@@ -136,18 +136,26 @@ def named(name: str, found: Mapping[Path, Result]) -> Row:
 
     Empty when there are none.
 
-    :raises UsageError: when several rows are called so, with their labels.
+    :raises UsageError: when several rows are called so, with their labels; when files disagree.
     """
-    rows: dict[bytes, dict[tuple[str, int], tuple[Path, Result]]] = {}
+    rows: dict[bytes, dict[tuple[str, int], list[tuple[Path, Result]]]] = {}
     for path, result in found.items():
-        rows.setdefault(row_of(result), {})[result.task, result.task_version] = path, result
-    ones = [next(iter(row.values()))[1] for row in rows.values()]
+        rows.setdefault(row_of(result), {}).setdefault((result.task, result.task_version), []).append((path, result))
+    ones = [next(iter(row.values()))[0][1] for row in rows.values()]
     labelled = list(zip(labels(ones), ones, rows.values(), strict=True))
     chosen = [(label, row) for label, _, row in labelled if label == name]
     chosen = chosen or [(label, row) for label, one, row in labelled if _is_called(one, name)]
     if len(chosen) > 1:
         raise UsageError(f"{name!r} has several results; write one of: {', '.join(label for label, _ in chosen)}")
-    return chosen[0][1] if chosen else {}
+    return {place: _only(several) for place, several in chosen[0][1].items()} if chosen else {}
+
+
+def _only(several: Sequence[tuple[Path, Result]]) -> tuple[Path, Result]:
+    """The one result of a row on a task, of which there may be copies."""
+    path, result = several[0]
+    if rival := next((other for other, one in several if not same_figures(one, result)), None):
+        raise UsageError(f"two results of {result.model} on {result.task} disagree: {path} and {rival}")
+    return path, result
 
 
 def _is_called(result: Result, name: str) -> bool:

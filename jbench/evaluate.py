@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
@@ -116,7 +117,7 @@ def _load(task: Task) -> Loaded | Exception:
 
 
 def _known(path: Path, model: Model, task: Task, loaded: Loaded, options: Options) -> Result | None:
-    if not path.exists():
+    if not os.path.isfile(path):  # where path.exists() would raise, of a folder that cannot be read
         return None
     try:
         found = results.read(path)

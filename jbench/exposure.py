@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +21,7 @@ from jbench import manifest
 from jbench.manifest import Confidence, Flag, Names, Training
 from jbench.models.combine import leaves
 from jbench.models.load import CHECKPOINTS
+from jbench.published import plain
 from jbench.task import Task
 from jbench.types import JbenchError, UsageError, unknown
 
@@ -41,6 +43,7 @@ WORDS = {
 }
 """Each flag in one word."""
 
+_COMBINED = ("rerank-", "rrf-")  # what revisions of combinations begin with; see `jbench.models.combine`
 _LONGEST = 1000  # characters of a model's name that are taken for a combination; a stranger's may be made of brackets
 _Text = Annotated[str, Field(min_length=1)]
 
@@ -59,19 +62,25 @@ class DataSet(_Row):
 class Known(_Row):
     """A model by its hub id; ``also`` are names that published tables and run files give it.
 
-    ``untrained`` says that it has no weights that anything could have been learnt into.
+    ``* (sup-simcse *)`` is any published model whose name has such a bracket; its base is what stands
+    before it. ``revision`` is what revisions of the model begin with, ``untrained`` says that it has no
+    weights that anything could have been learnt into.
     """
 
     id: _Text
     also: Names = ()
     base: Names = ()
     teachers: Names = ()
+    revision: str = ""
     untrained: bool = False
     evidence: str = ""
 
 
 class Statement(_Row):
-    """That ``models`` met ``data`` (a data set, or ``name:split``) as ``flag`` says; where it stands."""
+    """That ``models`` met ``data`` (a data set, or ``name:split``) as ``flag`` says; where it stands.
+
+    A ``*`` in the name of a model stands for any text.
+    """
 
     models: Annotated[Names, Field(min_length=1)]
     data: Annotated[Names, Field(min_length=1)]
@@ -79,6 +88,11 @@ class Statement(_Row):
     evidence: _Text
     confidence: Confidence
     revision: str = ""
+
+    def names(self, model: str, revision: str) -> bool:
+        """Whether it speaks of this model."""
+        named = model in self.models or any("*" in one and fnmatchcase(model, one) for one in self.models)
+        return named and revision.startswith(self.revision)
 
 
 class Link(_Row):
@@ -114,18 +128,23 @@ class Ledger(_Row):
         if stray := next((name for name in named if split(name)[0] not in known), None):
             raise unknown("data set in exposure.toml", split(stray)[0], known)
         ids = {row.id for row in self.model}
-        if stray := next((model for row in self.seen for model in row.models if model not in ids), None):
+        speakers = (model for row in self.seen for model in row.models)
+        if stray := next((model for model in speakers if not any(fnmatchcase(model, one) for one in ids)), None):
             raise unknown("model in exposure.toml", stray, ids)
 
     def find(self, model: str, revision: str) -> Known | None:
-        """The row of a model; a folder on somebody's disk is known by a hub id alone.
+        """The row of a model, whose published numbers alone have no revision.
 
-        What a published table adds in brackets, such as ``BAAI/bge-m3 (colbert)``, is no other model.
+        A folder on somebody's disk is known by a hub id alone, and whatever its name, a checkpoint that
+        was measured is no model without weights.
         """
-        plain = model.partition(" (")[0]
+        name = plain(model)
         for row in self.model:
-            if plain == row.id or (plain in row.also and not revision.startswith("local-")):
+            listed = name == row.id or (name in row.also and not revision.startswith("local-"))
+            if listed and (not revision or revision.startswith(row.revision)):
                 return row
+            if "*" in row.id and not revision and fnmatchcase(name, row.id):
+                return row.model_copy(update={"id": name, "base": (name.partition(" (")[0],)})
         return None
 
     def data_name(self, name: str) -> str:
@@ -262,7 +281,8 @@ class _Model:
 def _parts(model: str, revision: str, training: Training) -> list[_Model]:
     """The models of a combination, each with what was said of it; what is no combination is its own part.
 
-    What was said of the whole was said of each.
+    What was said of the whole was said of each. A checkpoint may be called like a combination; its
+    revision is not that of one.
     """
     if training.parts:
         whole = training.model_copy(update={"parts": ()})
@@ -270,8 +290,9 @@ def _parts(model: str, revision: str, training: Training) -> list[_Model]:
             _Model(part.model, part.revision, _understood(manifest.joined([part.training.record(), whole.record()])))
             for part in training.parts
         ]
+    combined = not revision or revision.startswith(_COMBINED)
     try:
-        names = list(leaves(model)) if len(model) <= _LONGEST else [model]
+        names = list(leaves(model)) if combined and len(model) <= _LONGEST else [model]
     except JbenchError:  # brackets in somebody's name for a model
         names = [model]
     if names == [model]:
@@ -298,11 +319,10 @@ def _statements(book: Ledger, model: _Model, met: set[str]) -> Iterator[Evidence
         return
     met = {*met, model.name}
     row = book.find(model.name, model.revision)
-    name = row.id if row else model.name
     if row and row.untrained:
         yield Evidence("", "", "unseen", row.evidence, "stated")
     for said in book.seen:
-        if name in said.models and model.revision.startswith(said.revision):
+        if row and said.names(row.id, model.revision):
             yield from (Evidence("", data, said.flag, said.evidence, said.confidence) for data in said.data)
     for seen in model.training.datasets:
         data, at = split(seen.name)
@@ -413,7 +433,7 @@ class Row:
     @property
     def name(self) -> str:
         """The model, with as much of its revision as tells it from others where that is known."""
-        return f"{self.model} @ {self.revision[:14]}" if self.revision else self.model
+        return f"{self.model} @ {self.revision[:18]}" if self.revision else self.model
 
     @property
     def known(self) -> bool:
@@ -424,7 +444,7 @@ class Row:
 def matrix(shown: Iterable[Claimant], tasks: Iterable[Task]) -> list[Row]:
     """The ledger's models, then others that are ``shown``, against the data sets of ``tasks``."""
     sources = sorted({source for task in tasks for source in task.sources})
-    listed: dict[tuple[str, str], Mapping[str, Any]] = {(row.id, ""): {} for row in ledger().model}
+    listed: dict[tuple[str, str], Mapping[str, Any]] = {(row.id, ""): {} for row in ledger().model if "*" not in row.id}
     for one in shown:
         row = ledger().find(one.model, one.revision)
         if row is None or one.training or one.revision.startswith("local-"):

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -28,10 +28,10 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
     :raises Unavailable: when the disk refuses (full, read-only, no permission).
     """
     path = Path(os.path.realpath(path))
-    if path.is_dir():
-        raise Unavailable(f"cannot write {path}: it is a folder")
     temporary = _beside(path)
     try:
+        if path.is_dir():
+            raise Unavailable(f"cannot write {path}: it is a folder")
         if path.exists() and not path.is_file():  # a device or a pipe takes bytes, not another name
             with open(path, "wb") as file:
                 yield file
@@ -52,13 +52,39 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink()
 
 
+def below(root: Path, folders: int, ending: str, complain: Callable[[str], None]) -> Iterator[Path]:
+    """The files of an ending so many ``folders`` below ``root``, in order; none where there is no such folder.
+
+    A folder that cannot be read, and what is no regular file (a pipe would be waited for), is named to ``complain``.
+    """
+
+    def refuse(path: Path, why: str | None) -> None:
+        complain(" ".join(f"cannot read {path}: {why}".split()))
+
+    try:
+        inside = sorted(root.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        refuse(root, error.strerror)
+        return
+    for path in inside:
+        if folders:
+            yield from below(path, folders - 1, ending, complain)
+        elif path.suffix == ending:
+            if os.path.exists(path) and not os.path.isfile(path):
+                refuse(path, "it is no regular file")
+            else:  # what is missing or forbidden its reader names
+                yield path
+
+
 def ready(path: Path) -> None:
     """Refuse a place that could not be written to, before hours of work go into what belongs there.
 
     :raises Unavailable: when the nearest folder above ``path`` is none, or is read-only.
     """
-    above = next(parent for parent in path.absolute().parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
+    above = next(parent for parent in path.absolute().parents if os.path.exists(parent))
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise Unavailable(f"cannot write {path}: {above} is {'read-only' if above.is_dir() else 'no folder'}")
 
 
@@ -136,10 +162,11 @@ def _beside(path: Path) -> Path:
 def _sweep(path: Path) -> None:
     """Remove what processes that are no more began beside ``path`` (a name's first 80 letters may be shared)."""
     mark = re.compile(rf"\.{re.escape(path.name[:80])}\.(\d+)\.[0-9a-f]{{8}}\.tmp")
-    for left in path.parent.iterdir():
-        if (found := mark.fullmatch(left.name)) and not _lives(int(found[1])):
-            with suppress(OSError):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+    with suppress(OSError):
+        for left in path.parent.iterdir():
+            if (found := mark.fullmatch(left.name)) and not _lives(int(found[1])):
+                with suppress(OSError):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _lives(process: int) -> bool:

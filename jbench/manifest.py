@@ -172,7 +172,7 @@ def toml(path: Path, model: type[_Model], what: str) -> _Model:
     """
     try:
         return _checked(tomllib.loads(path.read_text(encoding="utf-8")), model, f"{what} {path.name}")
-    except ValueError as error:  # no TOML, or no UTF-8
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or nested too deep
         raise UsageError(f"{what} {path.name}: {error}") from error
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jbench.files import below
 from jbench.manifest import toml
 from jbench.metrics import parse
 from jbench.task import KINDS, Task
@@ -210,7 +211,7 @@ def all_tasks(task_dirs: Sequence[Path] = ()) -> dict[str, Task]:
         where = f"plug-in {point.name} ({point.value})"
         try:
             module = point.load()
-        except Exception as error:  # whatever a stranger's package raises, the line must name it
+        except (Exception, SystemExit) as error:  # whatever a stranger's package raises, the line must name it
             raise UsageError(f"{where}: {type(error).__name__}: {error}") from error
         _add(found, _listed(module, where), where)
     for folder in task_dirs:
@@ -221,16 +222,22 @@ def all_tasks(task_dirs: Sequence[Path] = ()) -> dict[str, Task]:
     return found
 
 
-def _check_columns(board: Board, tasks: Iterable[Task]) -> None:
-    known = {task.id: task for task in tasks}
-    for column in board.columns:
-        task = known.get(column.task)
-        if task is None:
-            raise UsageError(f"board {board.id}: column {column.task!r} must be written name@protocol")
-        if column.version != task.version:
-            raise UsageError(f"board {board.id}: {task.id} has version {task.version}, not {column.version}")
-        if column.measure not in task.measures:
-            raise unknown(f"measure of {task.id}", column.measure, task.measures)
+def column_faults(board: Board, tasks: Mapping[str, Task]) -> list[str]:
+    """What of ``board`` its tasks (by id) cannot fill: one line for each column."""
+    return [f"board {board.id}: {fault}" for column in board.columns if (fault := _fault(column, tasks))]
+
+
+def _fault(column: Column, tasks: Mapping[str, Task]) -> str:
+    task = tasks.get(column.task)
+    if task is None:
+        if "@" not in column.task:
+            return f"column {column.task!r} must be written name@protocol"
+        return f"{unknown('task', column.task, tasks)} (--task-dir adds tasks)"
+    if column.version != task.version:
+        return f"{task.id} has version {task.version}, not {column.version}"
+    if column.measure not in task.measures:
+        return str(unknown(f"measure of {task.id}", column.measure, task.measures))
+    return ""
 
 
 def board_tasks(board: Board, task_dirs: Sequence[Path] = ()) -> list[Task]:
@@ -240,7 +247,8 @@ def board_tasks(board: Board, task_dirs: Sequence[Path] = ()) -> list[Task]:
         version that is not the task's, or a measure it does not take), and when none can be run.
     """
     tasks = find_tasks((column.task for column in board.columns), task_dirs)
-    _check_columns(board, tasks)
+    if faults := column_faults(board, {task.id: task for task in tasks}):
+        raise UsageError(faults[0])
     runnable = [task for task in tasks if task.group != PUBLISHED]
     if not runnable:
         raise UsageError(f"board {board.id} cannot be run: of each of its tasks only published numbers exist")
@@ -297,7 +305,8 @@ def own_boards() -> list[Board]:
 def _read_board(path: Path) -> Board:
     board = toml(path, Board, "board")
     board.check()
-    _check_sealed(board, path.parent / LOCK)
+    # A board of the package stays what it is wherever a file of its name lies.
+    _check_sealed(board, {**locked_boards(path.parent / LOCK), **locked_boards(home("leaderboards") / LOCK)})
     return board
 
 
@@ -307,7 +316,8 @@ def locked_boards(path: Path) -> dict[str, str]:
     :raises UsageError: naming the line that is none.
     """
     found: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else (), 1):
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for number, line in enumerate(text.splitlines(), 1):
         board, equals, sealed = line.partition(" = ")
         if not equals or not re.fullmatch(r"[0-9a-f]{64}", sealed) or board in found:
             raise UsageError(
@@ -317,26 +327,30 @@ def locked_boards(path: Path) -> dict[str, str]:
     return found
 
 
-def _check_sealed(board: Board, path: Path) -> None:
-    locked = locked_boards(path).get(board.id)
+def _check_sealed(board: Board, published: Mapping[str, str]) -> None:
+    locked = published.get(board.id)
     if locked and board.status == "draft":
-        raise UsageError(f"board {board.id} is in {path.name}: it was published, and cannot be a draft again")
+        raise UsageError(f"board {board.id} is in {LOCK}: it was published, and cannot be a draft again")
     if board.status == "published" and not locked:
-        raise UsageError(f"board {board.id} is published: {path.name} beside it must say: {board.id} = {board.sealed}")
+        raise UsageError(f"board {board.id} is published: {LOCK} beside it must say: {board.id} = {board.sealed}")
     if locked and locked != board.sealed:
         raise UsageError(
-            f"board {board.id} differs from what was published ({path.name}): columns, versions, measures, titles and "
-            "average of a published version never change; give the changed board a new version"
+            f"board {board.id} differs from what was published ({LOCK}): columns, versions, measures, titles and "
+            "average of a published version never change; give the changed board a new version, or a name of its own"
         )
 
 
 def _from_folder(folder: Path) -> dict[str, Task]:
     found: dict[str, Task] = {}
-    for path in sorted(folder.glob("*.py")):
+    for path in below(folder, 0, ".py", _refuse):
         _add(found, _listed(_run_file(path), str(path)), str(path))
     if (path := folder / "published.toml").is_file():
         _add(found, [row.task() for row in toml(path, _PublishedFile, "tasks").tasks], str(path))
     return found
+
+
+def _refuse(fault: str) -> None:
+    raise Unavailable(fault)
 
 
 def _run_file(path: Path) -> Any:
@@ -349,7 +363,7 @@ def _run_file(path: Path) -> Any:
     try:
         with redirect_stdout(sys.stderr):  # stdout is data
             spec.loader.exec_module(module)
-    except Exception as error:  # whatever a stranger's file raises, the line must name the file
+    except (Exception, SystemExit) as error:  # whatever a stranger's file raises, the line must name the file
         raise UsageError(f"task file {path}: {type(error).__name__}: {error}") from error
     return module
 

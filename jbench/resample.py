@@ -8,6 +8,7 @@ every measure is a few products of matrices. scipy draws, takes quantiles and co
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _DIGITS = 12
 # Resamples times units that are held at once: 1 MB, which a processor's cache holds; what scipy swaps
 # is some 100 MB, for its swapping costs by the batch.
 _ENTRIES, _SWAPPED = 1 << 17, 1 << 20
+# A model's scores are float32; their squares, and the products of those, are no more than float64 holds.
+_LARGEST = np.finfo(np.float32).max
 
 Score = Callable[[Float64], Float64]
 """A measure on k resamples, float64[k], told how often each unit is in each, float64[k, units]."""
@@ -68,42 +71,57 @@ def read(path: Path, result: Result) -> Values:
     import pyarrow.parquet as pq
 
     beside = path.with_suffix(".values.parquet")
-    if not beside.is_file():
+    if not os.path.isfile(beside):
         raise Unavailable("no per-query values lie beside the result")
     if not is_whole(path, result):
         raise Unavailable("the per-query values are not those that were written with the result")
     try:
         with pq.ParquetFile(beside) as file:  # read_table would import pandas
-            table = file.read().to_pydict()
-        items = tuple(map(str, table.pop("item")))
-        clusters = table.pop("cluster", None)
-        columns = {name: np.array(column, np.float64) for name, column in table.items()}
-    except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
+            table = file.read()
+        labels = [name for name in ("item", "cluster") if name in table.column_names]
+        # A cast refuses a column of anything but one text, or one number, an item.
+        texts = {name: table[name].cast(pa.string()).to_pylist() for name in labels}
+        numbers = {n: table[n].cast(pa.float64()).to_pylist() for n in table.column_names if n not in labels}
+        columns = {name: np.array(column, np.float64) for name, column in numbers.items()}
+        items, clusters = tuple(map(str, texts["item"])), texts.get("cluster")
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise Unavailable("the per-query values cannot be read") from error
-    if not all(np.isfinite(column).all() for column in columns.values()):
-        raise Unavailable("a per-query value is not a finite number")
+    if not all((np.abs(column) <= _LARGEST).all() for column in columns.values()):
+        raise Unavailable("a per-query value is not a finite number of 32 bits")
     names, unit = (
         np.unique(np.array(clusters, str), return_inverse=True) if clusters else (items, np.arange(len(items)))
     )
     return Values(result, items, columns, unit.astype(np.int64), len(names), clustered=bool(clusters))
 
 
-def beside(path: Path, result: Result, say: Callable[[str], None]) -> Values | None:
-    """`read`, where values lie beside the result; those that are not its own are named to ``say``."""
-    if not path.with_suffix(".values.parquet").is_file():
-        return None
+def beside(path: Path, result: Result) -> Values | None:
+    """`read`, where values lie beside the result; None where there are none.
+
+    :raises Unavailable: when they are not those that were written with it, or cannot be read.
+    """
+    return read(path, result) if os.path.lexists(path.with_suffix(".values.parquet")) else None
+
+
+class Disproved(Unavailable):
+    """Values that do not give the score that they lie beside."""
+
+
+def disproof(values: Values, measure: str) -> str:
+    """How the values contradict the recorded score; empty where they give it, or cannot tell."""
     try:
-        return read(path, result)
-    except Unavailable as error:
-        say(f"{result.model} on {result.task}: {error}")
-        return None
+        score_of(values, measure)
+    except Disproved as error:
+        return str(error)
+    except Unavailable:
+        pass
+    return ""
 
 
 def score_of(values: Values, measure: str) -> Score:
     """How to compute ``measure`` on resamples of ``values``.
 
-    :raises Unavailable: when there is one unit or none, a column is missing, or the values do not
-        give the recorded score.
+    :raises Unavailable: when there is one unit or none, or a column is missing; `Disproved` when the
+        values do not give the recorded score.
     """
     base = parse(measure).base
     needed = {"micro-recall": (measure, "relevant")}.get(base, ("gold", "predicted") if base in _PAIRS else (measure,))
@@ -114,7 +132,7 @@ def score_of(values: Values, measure: str) -> Score:
     score = _PAIRS[base](values) if base in _PAIRS else _mean(values, measure)
     recorded, given = values.result.scores[measure], float(score(np.ones((1, values.units)))[0])
     if not math.isclose(recorded, given, abs_tol=1e-9):
-        raise Unavailable(f"the per-query values give {measure} {given:.6f}, the result says {recorded:.6f}")
+        raise Disproved(f"the per-query values give {measure} {given:.6f}, the result says {recorded:.6f}")
     return score
 
 

@@ -7,7 +7,7 @@ it as ``.values.parquet``. The JSON is written last: where it stands, the result
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,13 +16,14 @@ from typing import Any
 import orjson
 
 from jbench.cache import file_sha256
-from jbench.files import safe_name, write, writing
+from jbench.files import below, safe_name, write, writing
 from jbench.manifest import training_of
 from jbench.metrics import Measured, parse
 from jbench.task import Loaded, Task, deferred
 from jbench.types import Card, Result, Unavailable, UsageError
 
 SCHEMA = 1
+_DEEPEST = 100  # orjson writes 254 levels; what holds a result takes some
 
 
 def key_of(card: Card, task: Task, data_sha256: str, texts: str = "") -> str:
@@ -133,9 +134,15 @@ def save(path: Path, result: Result, measured: Measured, clusters: Iterable[str]
 
 
 def is_whole(path: Path, result: Result) -> bool:
-    """Whether the per-query values beside a result are those that were written with it."""
+    """Whether the per-query values beside a result are those that were written with it.
+
+    :raises Unavailable: when they cannot be read.
+    """
     values = path.with_suffix(".values.parquet")
-    return values.is_file() and file_sha256(values) == result.host.get("values")
+    try:
+        return values.is_file() and file_sha256(values) == result.host.get("values")
+    except OSError as error:
+        raise Unavailable(f"cannot read {values}: {error.strerror}") from error
 
 
 def to_json(result: Result) -> bytes:
@@ -152,25 +159,47 @@ def as_dict(result: Result) -> dict[str, Any]:
 def read(path: Path) -> Result:
     """Read one result.
 
-    :raises Unavailable: when the file is not a result, naming it and the field.
+    :raises Unavailable: when the file is not a result, naming it and the field in one line.
     """
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        result = TypeAdapter(Result).validate_python(orjson.loads(path.read_bytes()))
-        if result.training:
-            training_of(result.training)
+        found = orjson.loads(path.read_bytes())
+        if _depth(found) > _DEEPEST:
+            raise UsageError(f"it is nested more than {_DEEPEST} deep")
+        result = TypeAdapter(Result).validate_python(found)
+        _check(result)
+        return result
+    except OSError as error:
+        fault = f"cannot read {path}: {error.strerror}"
     except ValidationError as error:
         first = error.errors()[0]
-        raise Unavailable(f"{path} is not a result: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except (OSError, ValueError, UsageError) as error:
-        raise Unavailable(f"{path} is not a result: {error}") from error
+        fault = f"{path} is not a result: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except (ValueError, RecursionError, UsageError) as error:
+        fault = f"{path} is not a result: {error}"
+    raise Unavailable(" ".join(fault.split()))  # a path, or a key in the file, may hold line breaks
+
+
+def _check(result: Result) -> None:
     values = [*result.scores.values(), *(v for pair in result.ties.values() for v in pair)]
+    prompts = result.variant.get("prompts", {})
     if result.schema != SCHEMA:
-        raise Unavailable(f"{path} has schema {result.schema}; this version reads {SCHEMA}")
+        raise UsageError(f"it has schema {result.schema}; this version reads {SCHEMA}")
     if result.main not in result.scores or not all(math.isfinite(v) and -1 <= v <= 1 for v in values):
-        raise Unavailable(f"{path} is not a result: its scores are not fractions, or lack {result.main}")
-    return result
+        raise UsageError(f"its scores are not fractions, or lack {result.main}")
+    if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
+        raise UsageError("variant.prompts: must be an object of texts")
+    training_of(result.training)
+
+
+def _depth(value: Any) -> int:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inside), default=0)
+
+
+def _json_files(root: Path, complain: Callable[[str], None]) -> Iterator[Path]:
+    """What may be results under ``root``, in order; what cannot be read is named to ``complain``."""
+    return below(root, 2, ".json", lambda fault: complain(f"{fault}; left out"))
 
 
 def read_all(roots: Iterable[Path], complain: Callable[[str], None]) -> list[Result]:
@@ -179,20 +208,34 @@ def read_all(roots: Iterable[Path], complain: Callable[[str], None]) -> list[Res
 
 
 def located(roots: Iterable[Path], complain: Callable[[str], None]) -> dict[Path, Result]:
-    """Every result under ``roots`` by its path; where two have one place, the later root's counts.
+    """Every result under ``roots`` by its path; of one that lies under several, the later root's.
 
     A file there that is not a result is named to ``complain`` and left out.
     """
+    found: dict[Path, Result] = {}
     places: dict[Path, Path] = {}
     for root in roots:
-        places |= {path.relative_to(root): path for path in sorted(root.glob("*/*/*.json"))}
-    found: dict[Path, Result] = {}
-    for path in places.values():
-        try:
-            found[path] = read(path)
-        except Unavailable as error:
-            complain(f"{error}; left out")
+        for path in _json_files(root, complain):
+            try:
+                result = read(path)
+            except Unavailable as error:
+                complain(f"{error}; left out")
+                continue
+            earlier = places.get(path.relative_to(root))
+            if earlier and same_figures(found[earlier], result):
+                del found[earlier]
+            places[path.relative_to(root)] = path
+            found[path] = result
     return found
+
+
+def same_figures(one: Result, other: Result) -> bool:
+    """Whether two results are the same computation, whose figures agree but for floating point (1e-4)."""
+    return (
+        one.key == other.key
+        and one.scores.keys() == other.scores.keys()
+        and all(math.isclose(value, other.scores[name], abs_tol=1e-4) for name, value in one.scores.items())
+    )
 
 
 def data_hashes(found: Iterable[Result]) -> dict[tuple[str, int], str]:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from functools import cache
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, FiniteFloat, PositiveInt
 
 from jbench.cache import recalled
 from jbench.metrics import parse
 from jbench.resample import (
+    LEVEL,
     TINY,
     Values,
     batch,
@@ -210,17 +213,27 @@ def spreads(rows: Sequence[Values | None], measure: str) -> tuple[list[Spread | 
             first = next(iter(held.values()), row)
             _check_same(first.result, row.result, measure)
             _check_items(first, row)
-            low, high = recalled("intervals", _drawn([row], measure), partial(score_interval, row, measure))
-            intervals[i] = low, high
+            intervals[i] = _interval(row, measure)
             held[i] = row
         except JbenchError as error:
             reasons[i] = str(error)
     found: list[Spread | None] = [None] * len(rows)
     among = [*held.values()]
-    ranks = recalled("ranks", _drawn(among, measure), lambda: rank_intervals(among, measure).ranks) if held else []
-    for (i, row), (best, worst) in zip(held.items(), ranks, strict=True):
-        found[i] = Spread(intervals[i], (best, worst), _histogram(row, measure), row.drawn)
+    for (i, row), open_to in zip(held.items(), _ranks(among, measure) if among else (), strict=True):
+        found[i] = Spread(intervals[i], open_to, _histogram(row, measure), row.drawn)
     return found, reasons
+
+
+def _interval(row: Values, measure: str) -> tuple[float, float]:
+    shape = tuple[FiniteFloat, FiniteFloat]
+    return recalled("intervals", _drawn([row], measure), shape, lambda: score_interval(row, measure))
+
+
+def _ranks(rows: Sequence[Values], measure: str) -> tuple[tuple[int, int], ...]:
+    shape = Annotated[tuple[tuple[PositiveInt, PositiveInt], ...], Field(min_length=len(rows), max_length=len(rows))]
+    return recalled(
+        "ranks", _drawn(rows, measure), shape, lambda: tuple(filter(None, rank_intervals(rows, measure).ranks))
+    )
 
 
 def _drawn(rows: Sequence[Values], measure: str) -> list[Any]:
@@ -228,7 +241,13 @@ def _drawn(rows: Sequence[Values], measure: str) -> list[Any]:
     of = [
         [row.result.host.get("values"), row.result.scores[measure], row.result.definitions.get(measure)] for row in rows
     ]
-    return [_METHOD, measure, RESAMPLES, SEED, of]
+    return [_METHOD, *_libraries(), measure, LEVEL, ALPHA, RESAMPLES, SEED, of]
+
+
+@cache
+def _libraries() -> tuple[str, ...]:
+    """The versions of what draws: numpy's random streams and scipy's bootstrap may change between them."""
+    return version("numpy"), version("scipy")
 
 
 def method(units: Sequence[str]) -> str:

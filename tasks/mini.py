@@ -12,7 +12,7 @@ QUESTIONS = local(FOLDER / "questions.jsonl", "a9929037ae1c9c9e0e58a62efc7aeeb5c
 NEEDS = local(FOLDER / "needs.jsonl", "7bb46fe96bdc5271550c6413596e5746c5e2c748559e452a7f4a5e4d06156db3")
 POOLS = local(FOLDER / "rerank-texts.jsonl", "a8401f0dde788d7acdc06faaf26628fdbfea3b353a779cd0bd90d842b005203d")
 RERANK = local(FOLDER / "rerank-queries.jsonl", "f0c7f16ca530eb4a8a64611b93b75a8b9da221fce2d9eaec53f4ea638246e00b")
-COMMON = {"protocol": "v1", "version": 1, "group": "embedded", "license": "CC-BY-4.0"}
+COMMON = {"protocol": "v1", "version": 1, "group": "embedded", "license": "CC-BY-4.0", "sources": ("jbench/mini:v1",)}
 
 
 def texts(source: Source) -> dict[str, str]:

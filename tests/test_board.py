@@ -105,6 +105,7 @@ def test_markdown_is_aligned_bold_and_explained():
         "- A spearman: a@x, version 1\n"
         "- Figures are percentages, the best of a column bold; an empty cell was not measured.\n"
         "- mean of 2: the mean of A spearman, b@x ndcg@10; complete rows only.\n"
+        "- Rows without it stand below, by the columns that they have; they are in no order of merit.\n"
         "- ≈ documents tie: another order of them moves the figure, by 25.00 at the most.\n"
     )
 
@@ -130,7 +131,19 @@ def test_a_board_without_results_says_so():
 
 @pytest.mark.parametrize(
     "name",
-    ["a|b\n| x", "<img src=x onerror=1>", "[x](javascript:1)", "**b**", "`c`", "a\u202eb", "\x1b[31mred", "&lt;"],
+    [
+        "_under_",
+        "~~x~~",
+        "high † ? §",
+        "a|b\n| x",
+        "<img src=x onerror=1>",
+        "[x](javascript:1)",
+        "**b**",
+        "`c`",
+        "a\u202eb",
+        "\x1b[31mred",
+        "&lt;",
+    ],
 )
 def test_a_hostile_name_stays_in_its_cell(name):
     from markdown_it import MarkdownIt
@@ -302,12 +315,13 @@ def test_markdown_marks_whose_a_row_is_and_numbers_its_notes():
         "| part   | measured here                    |  **99.00** |             |           |\n"
         "| far    | published: JQaRA and JaCWIR      |     70.123 |             |           |\n\n"
         "- A spearman: a@x, version 1\n"
-        "- Figures are percentages, the best of a column bold; an empty cell was not measured.\n"
-        "- source: a row is measured here throughout, or published elsewhere and shown as printed; a mean is of the "
-        "figures in its row. The CSV has the source of each figure.\n"
+        "- Figures are percentages, the best of a column bold; an empty cell was not measured, or not published.\n"
+        "- source: a row is measured here throughout, or published elsewhere and shown as printed (a float as the CSV "
+        "has it, with the source of each figure); a mean is of the figures in its row.\n"
         "- JQaRA and JaCWIR: o/jqara@2:README.md\n"
         "- JapaneseEmbeddingEval: o/jee@1:scores.txt\n"
         "- mean of 2: the mean of A spearman, b@x ndcg@10; complete rows only.\n"
+        "- Rows without it stand below, by the columns that they have; they are in no order of merit.\n"
         "- ≈ documents tie: another order of them moves the figure, by 25.00 at the most.\n"
         "- ¹ fp16\n"
         "- ² called High there\n"
@@ -424,7 +438,7 @@ def test_a_board_that_no_model_has_seen_says_so_in_a_line():
 def test_csv_and_json_say_exposure_too():
     table = draw(BOARD, SHOWN[2:4], tasks=SEEN)
     row = next(csv.DictReader(io.StringIO(FORMATS["csv"](table))))
-    assert (row["a@x spearman exposure"], row["b@x ndcg@10 exposure"]) == ("unknown", "train_split_seen")
+    assert (row["a@x spearman exposure"], row["b@x ndcg@10 exposure"]) == ("unknown!", "train_split_seen")
     assert (row["in-domain mean"], row["in-domain columns"]) == ("0.5", "1")
     cell = json.loads(FORMATS["json"](table))["rows"][0]["cells"][1]
     assert (cell["exposure"]["flag"], cell["exposure"]["domain"]) == ("train_split_seen", "in-domain")
@@ -475,13 +489,64 @@ def test_a_row_without_values_has_no_interval():
     assert "## Intervals" not in FORMATS["md"](draw(BOARD, [one]))
 
 
-def test_values_that_do_not_give_the_score_are_named_and_leave_the_others_be():
+def test_a_score_that_its_values_contradict_is_kept_out():
     one, _ = measured("liar", [0.5, 0.6])
     table = spread_over((one, values_of(one, [0.1, 0.2])), measured("fair", [0.5, 0.7]))
     assert [(row.label, row.cells[1].interval is None) for row in table.rows] == [("fair", False), ("liar", True)]
-    assert table.complaints == (
-        "liar on b@x ndcg@10: no interval: the per-query values give ndcg@10 0.150000, the result says 0.550000",
+    why = "the per-query values give ndcg@10 0.150000, the result says 0.550000"
+    assert table.complaints == (f"liar on b@x: {why}",)
+    assert [row.cells[1].apart for row in table.rows] == ["", why]
+
+
+def test_values_that_are_not_the_results_own_keep_it_out():
+    def torn(one):
+        raise Unavailable("the per-query values are not those that were written with the result")
+
+    (row,) = draw(BOARD, [result("m", "a@x", 0.5)], values=torn).rows
+    assert (row.average, row.cells[0].apart) == (
+        None,
+        "the per-query values are not those that were written with the result",
     )
+
+
+def test_results_of_one_row_that_disagree_are_both_named_and_neither_counts():
+    (row,) = draw(BOARD, [result("m", "a@x", 0.5), result("m", "a@x", 0.9)]).rows
+    assert (row.cells[0].value, row.cells[0].apart) == (0.5, "results of one row disagree (spearman 0.5000 and 0.9000)")
+
+
+def test_a_result_on_the_columns_data_counts_whatever_lies_beside_it():
+    table = draw(BOARD, [on("b", "m", 0.9), on("a", "m")], data={("a@x", 1): "a" * 64})
+    assert [(row.cells[0].value, row.cells[0].apart) for row in table.rows] == [(0.5, "")]
+
+
+def test_incomplete_rows_are_in_no_order_of_merit():
+    found = [result("high", "b@x", 0.9), result("low", "a@x", 0.1), result("mid", "b@x", 0.5)]
+    table = draw(BOARD, found)
+    assert [row.label for row in table.rows] == ["low", "high", "mid"]
+    assert "they are in no order of merit" in FORMATS["md"](table)
+
+
+def test_rows_that_differ_in_settings_alone_are_told_apart_in_csv():
+    table = draw(BOARD, [result("m", "a@x", 0.1, settings={"a": 1}), result("m", "a@x", 0.2, settings={"a": 2})])
+    assert sorted(r["label"] for r in csv.DictReader(io.StringIO(FORMATS["csv"](table)))) == ["m (a=1)", "m (a=2)"]
+
+
+def test_revisions_are_told_apart_by_as_much_as_it_takes():
+    found = rows([result("m", "a@x", 0.1, revision=f"local-12345678{end}") for end in ("aaaa", "aabb")])
+    assert sorted(label for label, *_ in found) == ["m @ local-12345678aaa", "m @ local-12345678aab"]
+
+
+def test_a_model_that_has_seen_a_column_outside_the_average_is_in_the_table_of_what_models_have_seen():
+    board = BOARD.model_copy(update={"average": Average(name="m", over=("a@x spearman",))})
+    text = FORMATS["md"](draw(board, SHOWN[2:4], tasks=SEEN))
+    assert line_of(text[text.index("## What") :], "pkshatech/GLuCoSE-base-ja")[2:4] == ["unknown!", "train"]
+
+
+def test_nothing_is_called_out_of_domain_while_a_task_is_not_known():
+    known = {"a@x": SEEN["a@x"]}
+    text = FORMATS["md"](draw(BOARD, SHOWN[:2], tasks=known))
+    assert "Out-of-domain: no model here" not in text
+    assert "Columns that no model here has seen, as far as is stated: A spearman." in text
 
 
 def test_intervals_are_computed_once(monkeypatch):
@@ -516,13 +581,13 @@ def test_a_result_on_other_data_is_named_and_kept_out_of_means_and_best_figures(
 
 def test_a_result_by_another_definition_is_kept_out_too():
     (row,) = draw(BOARD, [result("m", "a@x", 0.5, definitions={"spearman": "spearman/first-come-ranks"})]).rows
-    assert row.cells[0].apart.startswith("spearman by another definition (spearman/first-come-ranks, not spearman/")
+    assert row.cells[0].apart.startswith("spearman by another definition ('spearman/first-come-ranks', not spearman/")
 
 
 def test_a_measure_that_jbench_cannot_take_is_never_counted_as_measured():
     board = BOARD.model_copy(update={"columns": (Column(task="p@x", version=1, measure="binary_f1"),), "average": None})
     one = result("m", "p@x", 0.5, scores={"binary_f1": 0.5}, definitions={"binary_f1": ""})
-    assert draw(board, [one]).rows[0].cells[0].apart == "binary_f1 by another definition (missing, not known here)"
+    assert draw(board, [one]).rows[0].cells[0].apart == "binary_f1 by another definition ('', not known here)"
 
 
 def test_the_data_of_the_projects_own_baselines_decides():
@@ -570,10 +635,14 @@ def test_the_sizes_of_published_models_are_those_of_their_source():
     for model in ("BAAI/bge-m3", "intfloat/multilingual-e5-large", "sbintuitions/sarashina-embedding-v1-1b"):
         meta = mteb.get_model_meta(model, fetch_from_hf=False)
         assert known[model] == {"parameters": meta.n_parameters, "dimension": meta.embed_dim}
-    row = draw(
-        SIDE.model_copy(update={"cost": True}), [], [quoted("BAAI/bge-m3 (all)", "a@x", 0.5, 2)], sizes=known
-    ).rows[0]
-    assert row.cost["dimension"] == 1024
+    found = draw(SIDE, [], [quoted(name, "a@x", 0.5, 2) for name in ("BAAI/bge-m3", "BAAI/bge-m3 (sparse)")])
+    assert {row.label: set(row.cost) for row in found.rows} == {
+        "BAAI/bge-m3": {"parameters", "dimension"}, "BAAI/bge-m3 (sparse)": {"parameters"},
+    }  # fmt: skip
+
+
+def test_a_number_of_another_version_of_a_task_has_no_column():
+    assert draw(SIDE, [], [replace(quoted("m", "a@x", 0.5, 2), version=2)]).rows == ()
 
 
 # Published versions

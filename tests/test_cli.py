@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from jbench.registry import own_boards
+from jbench.registry import Board, find_board, own_boards
 from tests.conftest import ROOT
 
 HEAVY = ("torch", "transformers", "sentence_transformers", "mteb", "ranx", "datasets", "numba", "scipy", "pandas")
@@ -130,6 +131,12 @@ def test_a_checkpoint_meets_the_baselines_on_a_board(tmp_path, dense_bert):
         (["compare", "ngram", "ngram", "--resamples", "9"], 2, "9 resamples are too few: 99 or more"),
         (["compare", "ngram", "ngram", "--results", "new", "--results", "nowhere"], 5, "folder nowhere does not exist"),
         (["board", "mini", "--format", "htm"], 2, "unknown format 'htm'"),
+        (["board", "--results", "nowhere"], 2, "--results goes with a board NAME; all of them together are pages"),
+        (["board", "--task-dir", "."], 2, "--task-dir goes with a board NAME"),
+        (["board", "--cost"], 2, "--cost goes with a board NAME"),
+        (["board", "--format", "csv"], 2, "--format csv goes with a board NAME"),
+        (["board", "--format", "html"], 2, "--format html goes with a board NAME; all of them"),
+        (["board", "--output", "x.csv"], 2, "name a board; all of them together are pages: --format html --output"),
         (["board", "mini", "--check"], 2, "--check compares the board NAME with --output FILE"),
         (["board", "mini", "--check", "--output", "nowhere.md"], 1, "nowhere.md differs from what the results give"),
     ],
@@ -349,7 +356,7 @@ def test_offline_opens_no_socket(tmp_path):
 
 def test_the_ending_of_the_output_chooses_the_format(tmp_path):
     jbench("board", "mini", "--output", "b.csv", cwd=tmp_path)
-    assert (tmp_path / "b.csv").read_text().startswith("model,revision,")
+    assert (tmp_path / "b.csv").read_text().startswith("label,model,revision,")
 
 
 def test_a_full_standard_output_is_one_line(tmp_path):
@@ -398,7 +405,10 @@ def test_ctrl_c_ends_with_130_keeps_what_is_finished_and_goes_on(tmp_path):
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=30)
     assert running.returncode == 130
-    assert errors.splitlines()[-1] == "stopped; what was finished is saved, and the same command goes on from there"
+    assert (
+        errors.splitlines()[-1]
+        == "stopped; what was finished is saved, and the same command goes on (train: with --resume)"
+    )
     assert "Traceback" not in errors
     done = jbench(*command, cwd=tmp_path, env={"SLOW": "0"})
     assert done.stderr.count("(stored)") == 1
@@ -477,10 +487,65 @@ def test_without_a_name_the_boards_are_listed(tmp_path):
 
 
 def test_without_a_name_all_boards_become_pages_with_an_index(tmp_path):
-    jbench("board", "--format", "html", "--output", "site", cwd=tmp_path)
+    (path,) = (ROOT / "leaderboards" / "results").glob("ngram/*/mini-sts*.json")
+    (folder := tmp_path / "r" / "m" / "1").mkdir(parents=True)
+    host = {"cost": {"parameters": 12345678}}
+    (folder / "x.json").write_text(json.dumps({**json.loads(path.read_text()), "model": "mine", "host": host}))
+    jbench("board", "--format", "html", "--output", "site", "--results", "r", "--cost", cwd=tmp_path)
     pages = {path.name for path in (tmp_path / "site").iterdir()}
     assert pages == {"index.html", *(f"{board.id}.html" for board in own_boards())}
     assert 'href="retrieval-ja.v1.html"' in (tmp_path / "site" / "index.html").read_text("utf-8")
+    assert "12345678" in (tmp_path / "site" / "mini.v1.html").read_text("utf-8")
+
+
+def test_a_copy_of_a_published_board_is_that_board_wherever_it_lies(tmp_path):
+    copy, text = tmp_path / "rerank-ja.v1.toml", (ROOT / "leaderboards" / "rerank-ja.v1.toml").read_text("utf-8")
+    copy.write_text(text)
+    assert find_board(str(copy)) == find_board("rerank-ja.v1")
+    changed = text.replace("mean of 3", "mean of three")
+    copy.write_text(changed)
+    sealed = Board.model_validate(tomllib.loads(changed)).sealed
+    for lock in ("", f"rerank-ja.v1 = {sealed}\n"):
+        (tmp_path / "versions.lock").write_text(lock)
+        done = jbench("board", "rerank-ja.v1.toml", cwd=tmp_path, code=2)
+        assert "board rerank-ja.v1 differs from what was published (versions.lock)" in line(done)
+    copy.write_text(changed.replace('"published"', '"draft"'))
+    assert "cannot be a draft again" in line(jbench("board", "rerank-ja.v1.toml", cwd=tmp_path, code=2))
+    copy.write_text(changed.replace('"rerank-ja"', '"mine"'))
+    (tmp_path / "versions.lock").write_bytes(b"\xff\n")
+    assert "versions.lock, line 1: expected a board" in line(jbench("board", "rerank-ja.v1.toml", cwd=tmp_path, code=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("x.toml", ["board", "x.toml"]),
+        ("x.toml", ["run", "ngram", "--board", "x.toml"]),
+        ("x.toml", ["run", "ngram", "--task", "mini-sts", "--trained-on", "x.toml"]),
+        ("published.toml", ["tasks", "--task-dir", "."]),
+        ("published.toml", ["board", "mini", "--task-dir", "."]),
+    ],
+)
+def test_a_file_that_is_nested_too_deep_is_one_line(name, arguments, tmp_path):
+    (tmp_path / name).write_text("a = " + "[" * 100_000)
+    assert name in line(jbench(*arguments, cwd=tmp_path, code=2))
+
+
+def test_a_generated_board_that_is_no_text_is_stale(tmp_path):
+    (tmp_path / "bad.md").write_bytes(b"\xff\xfe")
+    done = jbench("board", "mini", "--output", "bad.md", "--check", cwd=tmp_path, code=1)
+    assert "bad.md differs from what the results give" in line(done)
+
+
+def test_a_task_file_that_would_end_the_program_is_named(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "end.py").write_text("raise SystemExit(3)")
+    done = jbench("tasks", "--task-dir", "mine", cwd=tmp_path, code=2)
+    assert line(done) == "error: task file mine/end.py: SystemExit: 3"
+    (tmp_path / "mine" / "end.py").unlink()
+    os.mkfifo(tmp_path / "mine" / "end.py")
+    done = jbench("tasks", "--task-dir", "mine", cwd=tmp_path, code=5)
+    assert line(done) == "error: cannot read mine/end.py: it is no regular file"
 
 
 def test_a_board_with_a_task_that_nobody_knows_is_drawn_and_says_so(tmp_path):
@@ -490,7 +555,7 @@ def test_a_board_with_a_task_that_nobody_knows_is_drawn_and_says_so(tmp_path):
     )
     done = jbench("board", "x.toml", cwd=tmp_path)
     assert "No results yet." in done.stdout
-    assert "board x.v1: no task jstss@valid1457 is known here" in done.stderr
+    assert "board x.v1: unknown task 'jstss@valid1457'; did you mean jsts@valid1457" in done.stderr
 
 
 def test_what_is_no_result_of_a_board_is_named_and_never_a_crash(tmp_path):
@@ -503,6 +568,7 @@ def test_what_is_no_result_of_a_board_is_named_and_never_a_crash(tmp_path):
         "deep.json": b"[" * 100_000,
         "bytes.json": b"\xff\xfe\x00",
         "foreign.json": b'{"schema": 1}',
+        "junk-prompts.json": json.dumps({**good, "variant": {"prompts": None}}).encode(),
         "junk-training.json": json.dumps({**good, "training": {"datasets": "junk"}}).encode(),
         "other-data.json": json.dumps({**good, "model": "other", "data": {"sha256": "f" * 64}}).encode(),
         "markup.json": json.dumps({**good, "model": "<script>alert(1)</script>|\u202e\x1b[31m"}).encode(),
@@ -512,11 +578,15 @@ def test_what_is_no_result_of_a_board_is_named_and_never_a_crash(tmp_path):
     for name, data in files.items():
         (folder / name).write_bytes(data)
     (folder / "folder.json").mkdir()
+    os.mkfifo(folder / "pipe.json")
     (folder / "loop.json").symlink_to("loop.json")
     done = jbench("board", "mini", "--results", "r", cwd=tmp_path)
-    named = sorted(line.partition(" is not a result")[0] for line in done.stderr.splitlines() if "left out" in line)
-    left_out = ("bytes", "deep", "folder", "foreign", "junk-training", "loop", "torn")
+    named = sorted(line.partition(" is not a ")[0] for line in done.stderr.splitlines() if " is not a result" in line)
+    left_out = ("bytes", "deep", "foreign", "junk-prompts", "junk-training", "torn")
     assert named == [f"r/m/1/{name}.json" for name in left_out]
+    for name, why in (("folder", "it is no regular file"), ("loop", "Too many levels of symbolic links"),
+                      ("pipe", "it is no regular file")):  # fmt: skip
+        assert f"cannot read r/m/1/{name}.json: {why}; left out" in done.stderr
     assert "other on mini-sts@v1: measured on other data (sha256 ffffffffffff" in done.stderr
     assert {"two @ aaaaaaaaaaaaaa", "two @ bbbbbbbbbbbbbb", "other"} <= set(models_of(done.stdout))
     for form in ("html", "csv", "json"):

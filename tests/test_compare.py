@@ -104,6 +104,13 @@ def test_a_name_of_several_rows_is_refused_with_their_labels():
     assert named("other", found) == {}
 
 
+def test_two_files_of_one_row_that_disagree_are_named():
+    path, result = next((p, r) for p, r in LISTED.items() if (r.model, r.task) == ("ngram", "mini-qa@v1"))
+    assert named("ngram", {path: result, **result_like(1, path, result)}) == {("mini-qa@v1", 1): (path, result)}
+    with pytest.raises(UsageError, match=r"two results of ngram on mini-qa@v1 disagree: .*json and .*1\.json"):
+        named("ngram", {path: result, **result_like(1, path, result, scores={**result.scores, "recall@1": 0.99})})
+
+
 @pytest.mark.parametrize(
     ("a", "b", "says"),
     [

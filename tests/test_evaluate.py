@@ -268,11 +268,12 @@ def test_a_nan_in_a_result_is_refused(tmp_path):
         results.read(path)
 
 
-def test_later_results_stand_in_for_earlier_ones(tmp_path):
-    for root, gold in (("a", [1.0, 2.0, 3.0]), ("b", [3.0, 2.0, 1.0])):
+def test_of_one_computation_the_later_result_stands_and_others_stand_beside_one_another(tmp_path):
+    for root, gold in (("a", [1.0, 2.0, 3.0]), ("b", [1.0, 2.0, 3.0]), ("c", [3.0, 2.0, 1.0])):
         evaluate_one(Lengths(), TASK, Loaded(Pairs(PAIRS.left, PAIRS.right, gold)), tmp_path / root, Options())
-    (found,) = results.read_all([tmp_path / "a", tmp_path / "b"], print)
-    assert found.scores["spearman"] == pytest.approx(-1)
+    found = results.located([tmp_path / name for name in "abc"], print)
+    assert [path.relative_to(tmp_path).parts[0] for path in found] == ["b", "c"]
+    assert [one.scores["spearman"] for one in found.values()] == [pytest.approx(1), pytest.approx(-1)]
 
 
 def _write(arguments):

@@ -565,9 +565,9 @@ def test_imported_numbers_are_a_file_of_published_cells_that_says_so(tmp_path):
     [file] = (tmp_path / "results" / IMPORTED).iterdir()
     assert file.name == "my%20%22model%22%2C%20%3Cb%3E.30204df731ff.csv"
     assert file.read_text() == (
-        '"model","task","measure","value","decimals","source","note"\n'
-        '"my ""model"", <b>","jsts@jmteb-v1","spearman","0.812500","6","imported: summary.json, '
-        'sha256 30204df731ff",""\n'
+        '"model","task","measure","value","decimals","source","note","task_version"\n'
+        '"my ""model"", <b>","jsts@jmteb-v1","spearman","0.8125000","7","imported: summary.json, '
+        'sha256 30204df731ff","","1"\n'
     )
     [cell] = imported([tmp_path / "results"], print)
     assert (cell.model, cell.value, cell.family) == ('my "model", <b>', 0.8125, "imported")
@@ -597,7 +597,7 @@ NAN = '{"STS": {"jsts": {"spearman": NaN}}}'
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ({"STS": {"jsts": {"spearman": 82.14}}}, UsageError, "STS/jsts/spearman: value 82.14 with 6 decimals is no fr"),
+        ({"STS": {"jsts": {"spearman": 82.14}}}, UsageError, "STS/jsts/spearman: value 82.14 with 7 decimals is no fr"),
         ({"STS": {"jsts": {"spearman": -1.5}}}, UsageError, "is no fraction between -1 and 1, such as 0.83"),
         ({"STS": {"jsts": {"spearman": True}}}, UsageError, "STS/jsts/spearman: value True is no number"),
         ({"STS": {"jsts": {"spearman": "high"}}}, UsageError, "STS/jsts/spearman: value 'high'"),
@@ -721,6 +721,42 @@ def test_the_same_file_may_come_twice_but_another_may_not_contradict_it(tmp_path
     assert [cell.value for cell in imported([tmp_path / "results"], print)] == [0.83, 0.5]
 
 
+def risen(name, monkeypatch):
+    """The package after a task went to version 2."""
+    monkeypatch.setitem(own_tasks(), name, replace(own_tasks()[name], version=2))
+
+
+def test_a_number_stays_one_of_the_version_it_was_imported_under(tmp_path, monkeypatch):
+    brought(TABLE, tmp_path, None, "t.csv")
+    brought({"STS": {"jsts": {"spearman": 0.8125}}}, tmp_path)
+    risen("jsts@valid1457", monkeypatch)
+    risen("jsts@jmteb-v1", monkeypatch)
+    old = {cell.task: cell.version for cell in imported([tmp_path / "results"], print)}
+    assert old == {"jsts@valid1457": 1, "jqara@test": 1, "jsts@jmteb-v1": 1}
+    brought(TABLE.replace("0.83", "0.84").replace("jqara@test,ndcg@10", "jacwir@eval,map@10"), tmp_path, None, "n.csv")
+    found = {(cell.task, cell.version): cell.value for cell in imported([tmp_path / "results"], pytest.fail)}
+    assert (found["jsts@valid1457", 1], found["jsts@valid1457", 2], found["jacwir@eval", 1]) == (0.83, 0.84, 0.5)
+
+
+def test_what_was_imported_before_versions_were_kept_is_of_version_1(tmp_path, monkeypatch):
+    brought(TABLE, tmp_path, None, "t.csv")
+    [file] = (tmp_path / "results" / IMPORTED).iterdir()
+    file.write_text(file.read_text().replace(',"task_version"', "").replace(',"1"\n', "\n"))
+    risen("jsts@valid1457", monkeypatch)
+    assert [(cell.value, cell.version) for cell in imported([tmp_path / "results"], pytest.fail)] == [
+        (0.83, 1),
+        (0.5, 1),
+    ]
+
+
+def test_a_table_under_the_new_version_comes_in_and_one_under_the_old_does_not(tmp_path, monkeypatch):
+    risen("jsts@valid1457", monkeypatch)
+    table = TABLE.replace("value", "value,task_version").replace("0.5", "0.5,1")
+    assert brought(table.replace("0.83", "0.83,2"), tmp_path, None, "t.csv")[0].version == 2
+    with pytest.raises(UsageError, match=r"row 1: a number under version 1 of jsts@valid1457, which is at 2 here"):
+        brought(table.replace("0.83", "0.83,1"), tmp_path, None, "old.csv")
+
+
 def test_what_is_no_import_among_the_imports_is_named_and_left_out(tmp_path):
     brought(TABLE, tmp_path, None, "t.csv")
     folder = tmp_path / "results" / IMPORTED
@@ -760,7 +796,11 @@ def test_imported_numbers_are_rows_of_their_own_on_any_board_and_say_so(tmp_path
     Path("t.csv").write_text("model,task,measure,value\n<b>m</b>,mini-sts@v1,spearman,0.83\n")
     jbench("import", "t.csv")
     [row] = [line for line in jbench("board", "mini").stdout.splitlines() if "imported, not" in line]
-    assert [cell.strip() for cell in row.split("|")[1:4]] == [r"\<b\>m\</b\>", "imported, not measured here", "**83**"]
+    assert [cell.strip() for cell in row.split("|")[1:4]] == [
+        r"\<b\>m\</b\>",
+        "imported, not measured here",
+        "**83** ?",
+    ]
     text = jbench("board", "mini", "--format", "csv").stdout
     [row] = [one for one in csv.DictReader(text.splitlines()) if one["source"].startswith("imported")]
     assert row["mini-sts@v1 spearman source"].startswith("imported: t.csv, sha256 ")

@@ -5,24 +5,26 @@ from types import SimpleNamespace
 
 import pytest
 
-from jbench import STS, Pairs, exposure, manifest
+from jbench import STS, Pairs, exposure, manifest, open_model
 from jbench.evaluate import evaluate
 from jbench.exposure import Evidence, Exposure, Mean, matrix, means, of_source, strays
 from jbench.models.options import Options
+from jbench.published import cells
 from jbench.registry import own_tasks
 from jbench.results import as_dict, read
 from jbench.types import Unavailable, UsageError
 from tests.test_cli import jbench, line
 
 LEDGER = """
-data = [{name = "A", hub = ["org/a"]}, {name = "B"}, {name = "C"}, {name = "A/part"}, {name = "D"}]
+data = [{name = "A", hub = ["org/a"]}, {name = "B"}, {name = "C"}, {name = "A/part"}, {name = "D"}, {name = "E"}]
 model = [
     {id = "org/base"},
     {id = "org/tuned", also = ["tuned"], base = ["org/base"]},
     {id = "org/student", teachers = ["org/tuned"]},
     {id = "org/round", base = ["org/again"]},
     {id = "org/again", base = ["org/round"]},
-    {id = "count", untrained = true, evidence = "it counts"},
+    {id = "* (tuned on *)"},
+    {id = "count", revision = "count-", untrained = true, evidence = "it counts"},
 ]
 seen = [
     {models = "org/base", data = "A:train", flag = "train_split_seen", evidence = "paper", confidence = "stated"},
@@ -31,6 +33,8 @@ seen = [
     {models = "org/tuned", data = "C", flag = "unseen", evidence = "card", confidence = "stated"},
     {models = "org/tuned", data = "D", flag = "unseen", evidence = "no word of it", confidence = "inferred"},
     {models = "org/again", data = "C:x", flag = "test_seen", evidence = "x", confidence = "read", revision = "abc"},
+    {models = "* (tuned on E)", data = "E", flag = "train_split_seen", evidence = "its name", confidence = "stated"},
+    {models = "* (tuned on *)", data = "C", flag = "unseen", evidence = "paper", confidence = "read"},
 ]
 link = [{seen = "A:train", to = "C:dev", flag = "source_seen", evidence = "12 of 13 questions", confidence = "read"}]
 """  # fmt: skip
@@ -72,7 +76,14 @@ def flag(book, model, source, revision="", **more):
         ("org/nobody", "A:test", "unknown"),
         ("count", "A:test", "unseen"),
         ("tuned", "A:test", "train_split_seen"),
-        ("org/tuned (int8)", "A:test", "train_split_seen"),
+        ("org/tuned (mean)", "A:test", "train_split_seen"),
+        ("org/tuned (int8)", "A:test", "unknown"),
+        ("org/base (tuned on E)", "A:test", "train_split_seen"),  # of its base
+        ("org/base (tuned on E)", "B:test", "unknown"),  # that its base has not seen it says nothing
+        ("org/base (tuned on E)", "C:test", "unseen"),
+        ("org/base (tuned on E)", "E:test", "train_split_seen"),
+        ("org/base (tuned on F)", "E:test", "unknown"),
+        ("tuned on E)", "E:test", "unknown"),
     ],
 )
 def test_a_statement_reaches_what_it_reaches(book, model, source, expected):
@@ -110,6 +121,27 @@ def test_a_circle_of_bases_ends(book):
 def test_a_folder_that_is_called_like_a_run_file_is_not_that_model(book):
     assert flag(book, "tuned", "A:test", "local-0123456789ab") == "unknown"
     assert flag(book, "org/tuned", "A:test", "local-0123456789ab") == "train_split_seen"
+
+
+@pytest.mark.parametrize("revision", ["local-0123456789ab", "0123456789abcdef"])
+def test_a_checkpoint_that_is_called_like_a_published_row_is_not_that_model(book, revision):
+    assert flag(book, "org/base (tuned on E)", "C:test", revision) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("model", "revision", "expected"),
+    [
+        ("count", "", "unseen"),  # published
+        ("count", "count-1", "unseen"),
+        ("count", "local-0123456789ab", "unknown"),  # somebody's checkpoint
+        ("count", "deadbeef", "unknown"),
+        ("rrf(count, count)", "", "unseen"),
+        ("rrf(count, count)", "rrf-0123456789ab", "unseen"),
+        ("rrf(count, count)", "local-0123456789ab", "unknown"),
+    ],
+)
+def test_a_name_alone_makes_no_checkpoint_clean(book, model, revision, expected):
+    assert flag(book, model, "A:test", revision) == expected
 
 
 @pytest.mark.parametrize(
@@ -329,10 +361,60 @@ def test_where_the_italics_of_table_2_disagree_both_are_shown():
         ("hotchpotch/japanese-splade-base-v1", "MIRACL-ja:dev", "train_split_seen"),
         ("hotchpotch/japanese-splade-v2", "JAQKET:dev2", "unseen"),
         ("bm25:char-bigram", "JaCWIR:eval", "unseen"),
+        ("bm25 (Anserini)", "MIRACL-ja:dev", "unseen"),
+        ("cl-tohoku/bert-large-japanese-v2 (sup-simcse JaNLI)", "JaNLI:train", "train_split_seen"),
+        ("cl-tohoku/bert-large-japanese-v2 (sup-simcse JSNLI)", "JSNLI:train", "test_seen"),
+        ("cl-tohoku/bert-large-japanese-v2 (sup-simcse NU-SNLI+MNLI)", "NU-SNLI:train", "train_split_seen"),
+        ("cl-tohoku/bert-large-japanese-v2 (sup-simcse NU-SNLI+MNLI)", "NU-MNLI:train", "train_split_seen"),
+        ("cl-tohoku/bert-large-japanese-v2 (sup-simcse NU-MNLI)", "NU-SNLI:train", "unknown"),
+        ("cl-tohoku/bert-large-japanese-v2 (sup-simcse JSNLI)", "JGLUE/JSTS:validation", "unseen"),
+        ("xlm-roberta-base (unsup-simcse Wiki40B)", "JGLUE/JSTS:train", "unseen"),
+        ("xlm-roberta-base (unsup-simcse Wiki40B)", "JGLUE/JSQuAD:validation", "unknown"),
+        ("pkshatech/GLuCoSE-base-ja (sup-simcse JSNLI)", "JGLUE/JSTS:validation", "dev_used_for_selection"),
+        ("cl-tohoku/bert-large-japanese-v2 (mean)", "JSICK:test", "unknown"),  # not fine-tuned
+        ("cl-nagoya/ruri-base (without pre-training)", "JQaRA:test", "train_split_seen"),
+        ("cl-nagoya/ruri-base (without pre-training)", "JGLUE/JSQuAD:validation", "teacher_seen"),
+        ("cl-nagoya/ruri-base (without pre-training)", "MQA-ja", "teacher_seen"),
+        ("cl-nagoya/ruri-base", "MQA-ja", "train_split_seen"),
+        ("cl-nagoya/ruri-pt-large (without synthetic retrieval)", "AutoWikiQA", "unknown"),
+        ("cl-nagoya/ruri-pt-large (without synthetic retrieval)", "JSNLI", "train_split_seen"),
+        ("cl-nagoya/ruri-pt-large (without synthetic retrieval)", "JQaRA:test", "unknown"),
     ],
 )
 def test_rows_of_the_ledger(model, source, expected):
     assert of_source(model, "", source).flag == expected
+
+
+def test_what_was_chosen_on_jsick_val_has_seen_jsick():
+    jsick, jsts = own_tasks()["jsick@test4927"], own_tasks()["jsts@valid1457"]
+    chosen = sorted({cell.model for cell in cells() if "best on JSICK val" in cell.note})
+    released = [f"cl-nagoya/{way}-simcse-ja-{size}" for way in ("sup", "unsup") for size in ("base", "large")]
+    assert len(chosen) == 55
+    for model in (*chosen, *released):
+        on_jsick, on_jsts = (exposure.exposure(model, "", task) for task in (jsick, jsts))
+        assert (on_jsick.flag, on_jsick.domain) == ("dev_used_for_selection", "in-domain")
+        assert (on_jsts.flag, on_jsts.domain) == ("unseen", "out-of-domain")
+        assert [one.confidence for one in (*on_jsick.evidence, *on_jsts.evidence)] == ["read", "read"]
+
+
+@pytest.mark.parametrize("model", ["bm25:char-bigram", "bm25:mecab", "ngram"])
+def test_the_models_without_weights_are_known_by_their_revision(model):
+    card = open_model(model).card
+    row = exposure.ledger().find(card.model, card.revision)
+    assert row.untrained
+    assert row.revision
+    assert exposure.ledger().find(card.model, "0123456789abcdef") is None
+
+
+@pytest.mark.parametrize("string", ["rrf(bm25:mecab, ngram)", "rerank(bm25:mecab, 5, ngram)"])
+def test_a_combination_is_known_by_its_revision(string):
+    card = open_model(string).card
+    assert of_source(card.model, card.revision, "JQaRA:test").flag == "unseen"
+    assert of_source(card.model, "0123456789abcdef", "JQaRA:test").flag == "unknown"
+
+
+def test_every_model_that_was_not_trained_has_a_revision():
+    assert all(row.revision for row in exposure.ledger().model if row.untrained)
 
 
 def test_the_ledger_knows_every_data_set_that_a_task_names():
@@ -353,6 +435,7 @@ def test_the_ledger_knows_every_data_set_that_a_task_names():
             "unknown data set in exposure.toml 'Bb'; did you mean B?",
         ),
         (LEDGER.replace('models = "org/again"', 'models = "org/agian"'), "unknown model in .* did you mean org/again"),
+        (LEDGER.replace('models = "* (tuned on E)"', 'models = "* (tnued on E)"'), r"unknown model in .* did you mean"),
         (LEDGER.replace('also = ["tuned"]', 'also = ["org/base"]'), "model 'org/base' stands twice"),
     ],
 )
@@ -387,6 +470,11 @@ def test_the_matrix_has_the_ledger_and_whatever_was_measured():
     assert [row.model for row in rows].count("bclavie/JaColBERT") == 1
     assert rows[-1].model == "mine"
     assert rows[-1].sources["JaQuAD:train"].flag == "train_split_seen"
+
+
+def test_two_folders_are_told_apart():
+    one, other = (exposure.Row("m", f"local-12345678{end}", {}).name for end in ("aaaa", "bbbb"))
+    assert (one, other) == ("m @ local-12345678aaaa", "m @ local-12345678bbbb")
 
 
 def test_the_verb_shows_it_to_people_and_as_json(tmp_path):

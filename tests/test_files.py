@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jbench.files import locked, safe_name, write, writing, writing_folder
+from jbench.files import below, locked, ready, safe_name, write, writing, writing_folder
 from jbench.types import Unavailable
 
 
@@ -123,6 +123,37 @@ def test_the_lock_is_one_processes_at_a_time_and_makes_its_folder(tmp_path):
         with pytest.raises(subprocess.TimeoutExpired):
             other.wait(1)
     assert other.communicate()[0] == b"1\n"
+
+
+def test_a_name_that_the_disk_refuses_is_one_line(tmp_path):
+    path = tmp_path / ("x" * 300) / "y"
+    with pytest.raises(Unavailable, match=r"^cannot write .*/y: File name too long$"):
+        write(path, "x")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_place_that_may_not_be_looked_into_is_not_ready(tmp_path, monkeypatch):
+    ready(tmp_path / "new" / "x")
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.X_OK)
+    with pytest.raises(Unavailable, match=f"^cannot write {tmp_path}/new/x: {tmp_path} is read-only$"):
+        ready(tmp_path / "new" / "x")
+
+
+def test_files_are_found_at_their_depth_in_order_and_what_cannot_be_read_is_named(tmp_path):
+    for name in ("b/2.csv", "b/1.csv", "a/3.csv", "a/x.txt", "a/deeper/4.csv", "5.csv"):
+        write(tmp_path / name, "")
+    (tmp_path / "a" / "missing.csv").symlink_to("nothing")  # its reader says so
+    (tmp_path / "c\nd").symlink_to("c\nd")
+    os.mkfifo(tmp_path / "a" / "pipe.csv")
+    said = []
+    found = [str(path.relative_to(tmp_path)) for path in below(tmp_path, 1, ".csv", said.append)]
+    assert found == ["a/3.csv", "a/missing.csv", "b/1.csv", "b/2.csv"]
+    assert said == [
+        f"cannot read {tmp_path}/a/pipe.csv: it is no regular file",
+        f"cannot read {tmp_path}/c d: Too many levels of symbolic links",
+    ]
+    assert list(below(tmp_path / "nowhere", 0, ".csv", said.append)) == []
+    assert len(said) == 2
 
 
 def test_a_folder_is_not_written_to(tmp_path):

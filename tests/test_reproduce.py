@@ -1,6 +1,7 @@
-"""Published figures against the same figures computed here: measured, derived, or what it would take."""
+"""Published figures against the same figures computed here: measured, derived, rounded, or what it would take."""
 
 import csv
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -12,14 +13,16 @@ from typer.testing import CliRunner
 import jbench.reproduce.measure as measuring
 from jbench.cli import app
 from jbench.evaluate import Failure
+from jbench.metrics import parse
 from jbench.models.options import Options
 from jbench.published import FAMILIES, grid
 from jbench.published.runs import RunFile, RunFiles, run_files
 from jbench.registry import own_tasks
 from jbench.reproduce import published, reproduce, tally
-from jbench.reproduce.cell import Computed, Printed, compared
+from jbench.reproduce.cell import Computed, Printed, Setting, compared
 from jbench.reproduce.measure import Asked
-from jbench.types import Collection, Pairs, Result, UsageError
+from jbench.results import to_json
+from jbench.types import Collection, Pairs, Result, Unavailable, UsageError
 from tests import hub, tiny
 from tests.conftest import ROOT
 
@@ -28,21 +31,28 @@ def printed(model="a/b", task="jsts@valid1457", measure="spearman", text="0.8305
     return Printed(origin, model, task, measure, text, "x/y@c:README.md", tuple(notes))
 
 
+TASK = own_tasks()["jsts@valid1457"]
+BASELINES = [path.read_text() for path in (ROOT / "leaderboards" / "results").rglob("jsts@valid1457.v1.json")]
+SHA = "a" * 64
+DATA = {("jsts@valid1457", 1): SHA, ("jqara@test", 1): SHA}
+
+
 def result(model="a/b", task="jsts@valid1457", **more):
     base = {
         "schema": 1, "task": task, "task_version": 1, "kind": "sts", "model": model, "revision": "r1", "key": "k",
-        "adapter": "dense", "main": "spearman", "scores": {"spearman": 0.83054}, "definitions": {}, "counts": {},
-        "data": {}, "prompts": {}, "settings": {"dtype": "float32"},
+        "adapter": "dense", "main": "spearman", "scores": {"spearman": 0.83054}, "counts": {},
+        "data": {"sha256": SHA}, "prompts": {}, "settings": {"dtype": "float32"},
     }  # fmt: skip
-    return Result(**{**base, **more})
+    base |= more
+    return Result(**{"definitions": {name: parse(name).definition for name in base["scores"]}, **base})
 
 
 def silent(label, total):
     return lambda done: None
 
 
-def computed(wanted, results=(), failures=None):
-    return reproduce(wanted, results, failures or {}, silent)
+def computed(wanted, results=(), failures=None, data=DATA, say=pytest.fail):
+    return reproduce(wanted, results, failures or {}, data, say, silent)
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +71,14 @@ def counted(cells):
 
 #    source            class             cells equal inside outside without a reason
 DERIVED = [
-    ("simcse", "derived", 497, 494, 3, 0, 0),
+    ("simcse", "derived", 389, 386, 3, 0, 0),
     ("jacolbert", "derived", 5, 1, 1, 3, 0),
-    ("jacolbert-card", "derived", 108, 97, 2, 9, 0),
+    ("jacolbert-card", "derived", 27, 22, 2, 3, 0),
     ("ruri", "derived", 22, 20, 2, 0, 0),
     ("ruri-card", "derived", 60, 60, 0, 0, 0),
     ("jmteb-v1", "derived", 29, 29, 0, 0, 0),
 ]
+ROUNDED = [("simcse", "rounded", 108, 108, 0, 0, 0), ("jacolbert-card", "rounded", 81, 75, 0, 6, 0)]
 NEITHER = {
     "simcse": 228, "jacolbert": 126, "dvsb-2024": 112, "ruri": 75, "jmteb-v1": 464, "jqara": 74, "jacwir": 68,
     "jee": 104, "mteb": 525, "bm25": 8,
@@ -76,10 +87,45 @@ NEITHER = {
 
 def test_without_any_file_the_derived_figures_are_compared_and_the_others_said_to_be_missing(without):
     assert [row for row in counted(without) if row[1] == "derived"] == DERIVED
+    assert [row for row in counted(without) if row[1] == "rounded"] == ROUNDED
     assert {row[0]: row[2] for row in counted(without) if row[1] == "not computable"} == NEITHER
     assert not [row for row in counted(without) if row[1] == "measured"]
     assert [row[0] for row in counted(without)] == sorted((row[0] for row in counted(without)), key=[*FAMILIES].index)
-    assert len(without) == len(published()) == 721 + sum(NEITHER.values())
+    assert len(without) == len(published()) == 532 + 189 + sum(NEITHER.values())
+
+
+LARGE = "cl-tohoku/bert-large-japanese-v2"
+ROUNDED_OR_NOT = [
+    (f"{LARGE} (unsup-simcse Wiki40B)", "jsts@valid1457", "spearman", "rounded", "0.810042"),
+    (f"{LARGE} (unsup-simcse Wiki40B)", "simcse-mean@3", "mean", "derived", "0.791064"),
+    (f"{LARGE} (sup-simcse JSNLI)", "jsts@valid1457", "spearman", "derived", "0.829781"),
+    ("bclavie/JaColBERT", "jsquad@valid1145", "recall@1", "rounded", "0.90567"),
+    ("bclavie/JaColBERT", "jacolbert-mean@recall1-3", "mean", "derived", "0.70467"),
+]
+
+
+@pytest.mark.parametrize(("model", "task", "measure", "kind", "shown"), ROUNDED_OR_NOT)
+def test_the_same_figure_with_more_decimals_is_rounded_and_not_derived(model, task, measure, kind, shown, without):
+    (cell,) = [
+        c
+        for c in without
+        if c.printed.place == (model, task, measure) and c.printed.origin in ("simcse", "jacolbert-card")
+    ]
+    assert (cell.kind, cell.shown) == (kind, shown)
+
+
+def test_what_is_derived_is_a_mean_a_rank_or_the_best_of_several(without):
+    made_from = {c.computed.made_from for c in without if c.kind == "derived"}
+    means = {one for one in made_from if one.startswith(("the mean of ", "the row's six columns "))}
+    ranks = {one for one in made_from if one.startswith("ranks in ")}
+    assert made_from - means - ranks == {
+        "the best of sup-all.csv",
+        "sup-all.csv: the best on JSICK val",
+        "unsup-best.csv",
+    }
+    assert {c.printed.measure for c in without if c.kind == "derived" and c.computed.made_from == "unsup-best.csv"} == {
+        "mean"
+    }
 
 
 ANCHORS = [
@@ -92,7 +138,7 @@ ANCHORS = [
     ("cl-tohoku/bert-large-japanese-v2", "best setting", "supervised, jsnli", "5e-5, 512", "5e-5, 512"),
     ("nlp-waseda/roberta-large-japanese", "best setting", "supervised, jsnli", "1e-5, 128", "1e-5, 128"),
     ("cl-tohoku/bert-base-japanese-v3 (sup-simcse JSNLI)", "simcse-mean@3", "mean", "0.8023", 0.802326),
-    ("cl-tohoku/bert-large-japanese-v2 (unsup-simcse Wiki40B)", "jsts@train12451", "spearman", "0.7718", 0.771760),
+    ("cl-tohoku/bert-large-japanese-v2 (sup-simcse JSNLI)", "jsts@train12451", "spearman", "0.7944", 0.794414),
     ("cl-nagoya/sup-simcse-ja-large", "simcse-mean@3", "mean", "0.8191", 0.8191),
     ("sbintuitions/sarashina-embedding-v1-1b", "jmteb-mean@v1", "mean", "0.7550", 0.755013),
     ("cl-nagoya/ruri-pt-large", "jmteb-mean@v1", "mean", "0.7246", 0.724575),
@@ -109,7 +155,8 @@ def test_a_derived_figure_is_the_one_that_was_printed(model, task, measure, text
     assert {c.printed.text for c in found} == {text}
     assert {c.verdict for c in found} == {"equal"}
     for cell in found:
-        assert cell.computed.value == (value if isinstance(value, str) else pytest.approx(value, abs=2e-6))
+        of = cell.computed.text if isinstance(value, str) else cell.computed.value
+        assert of == (value if isinstance(value, str) else pytest.approx(value, abs=2e-6))
 
 
 def test_the_misprints_are_found_and_their_notes_say_why(without):
@@ -167,22 +214,27 @@ def test_what_cannot_be_computed_says_what_it_would_take(model, task, measure, s
         ("0.830", 0.8304, 0.8304, 0.8304, "equal"),
         ("0.830", 0.8306, 0.8306, 0.8306, "outside"),
         ("2.331", 839 / 360, 839 / 360, 839 / 360, "equal"),
-        ("5e-5, 512", "5e-5, 512", 0, 0, "equal"),
-        ("5e-5, 512", "5e-5, 256", 0, 0, "outside"),
     ],
 )
 def test_a_figure_may_be_off_by_half_a_unit_and_by_what_ties_can_do(text, value, low, high, verdict):
-    cell = compared(printed(text=text), "measured", Computed(value, low, high, "here"))
+    cell = compared(printed(text=text), Computed(value, low, high, "here", "measured"))
     assert (cell.verdict, cell.unexplained) == (verdict, verdict == "outside")
+
+
+@pytest.mark.parametrize(("text", "verdict"), [("5e-5, 512", "equal"), ("5e-5, 256", "outside")])
+def test_a_setting_is_the_same_text_or_another(text, verdict):
+    cell = compared(printed(text="5e-5, 512"), Setting(text, "here"))
+    assert (cell.verdict, cell.shown, cell.unexplained) == (verdict, text, verdict == "outside")
+    assert [cell.as_dict()[key] for key in ("computed", "low", "high", "from")] == [text, None, None, "here"]
 
 
 def test_only_a_misprint_explains_what_was_derived_and_a_way_of_its_own_what_a_model_scored():
     notes = ("512 tokens", "PLAID index of 2 bits", "misprint: it is .9")
     far = Computed.about(0.9, 0, "here")
-    assert compared(printed(notes=notes), "derived", far).reason == "misprint: it is .9"
-    assert compared(printed(notes=notes[:2]), "derived", far).reason == "no reason known"
-    assert compared(printed(notes=notes[:2]), "measured", far, measuring.DIFFERS).reason == "PLAID index of 2 bits"
-    assert compared(printed(notes=notes[:1]), "measured", far, measuring.DIFFERS).reason == "no reason known"
+    assert compared(printed(notes=notes), far).reason == "misprint: it is .9"
+    assert compared(printed(notes=notes[:2]), far).reason == "no reason known"
+    assert compared(printed(notes=notes[:2]), far, measuring.DIFFERS).reason == "PLAID index of 2 bits"
+    assert compared(printed(notes=notes[:1]), far, measuring.DIFFERS).reason == "no reason known"
 
 
 @pytest.mark.parametrize(
@@ -236,6 +288,71 @@ def test_two_revisions_are_two_comparisons_and_a_failure_is_the_reason_where_the
     assert cell.reason == "a/b is not to be had"
 
 
+def test_two_folders_are_two_names():
+    folders = [result(revision=f"local-12345678{end}") for end in ("aaaa", "bbbb")]
+    assert [c.computed.made_from for c in computed([printed()], folders)] == [
+        "a/b @ local-12345678aaaa (dense)",
+        "a/b @ local-12345678bbbb (dense)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"data": {"sha256": "b" * 64}}, "left out: measured on other data (sha256 bbbbbbbbbbbb, not aaaaaaaaaaaa)"),
+        ({"data": {}}, "left out: measured on other data (sha256 missing, not aaaaaaaaaaaa)"),
+        (
+            {"definitions": {"spearman": "spearman/first-rank"}},
+            "spearman is left out: by another definition ('spearman/first-rank', not spearman/average-ranks)",
+        ),
+        ({"definitions": {}}, "spearman is left out: by another definition (None, not spearman/average-ranks)"),
+    ],
+)
+def test_a_result_on_other_data_or_by_another_definition_is_no_measurement_and_named(more, says):
+    said = []
+    (cell,) = computed([printed()], [result(**more)], say=said.append)
+    assert (cell.kind, cell.verdict) == ("not computable", "")
+    (line,) = said
+    assert line.startswith("a/b @ r1 (dense) on jsts@valid1457")
+    assert line.endswith(says)
+
+
+def test_one_measure_by_another_definition_costs_no_other():
+    both = result(
+        scores={"spearman": 0.83054, "pearson": 0.82},
+        definitions={"spearman": "x", "pearson": parse("pearson").definition},
+    )
+    said = []
+    cells = computed([printed(), printed(measure="pearson", text="0.82")], [both], say=said.append)
+    assert [(c.kind, c.verdict) for c in cells] == [("not computable", ""), ("measured", "equal")]
+    assert len(said) == 1
+
+
+def test_results_of_models_that_no_figure_is_of_are_not_spoken_of():
+    assert computed([printed()], [result("a/c", data={})])[0].kind == "not computable"
+
+
+def test_without_a_baseline_the_task_s_own_data_decides(monkeypatch):
+    pairs = Pairs(["a", "b"], ["c", "d"], [0.0, 1.0])
+    monkeypatch.setitem(own_tasks(), "jsts@valid1457", replace(TASK, load=lambda: pairs, expects={}))
+    same, other = result(data={"sha256": pairs.sha256}), result(revision="r2")
+    said = []
+    (cell,) = computed([printed()], [same, other], data={}, say=said.append)
+    assert (cell.verdict, cell.computed.made_from) == ("equal", "a/b @ r1 (dense)")
+    assert [line.partition(" is left out")[0] for line in said] == ["a/b @ r2 (dense) on jsts@valid1457"]
+
+
+def test_where_there_is_neither_nothing_is_checked_and_that_is_said(monkeypatch):
+    def absent():
+        raise Unavailable("no such file")
+
+    monkeypatch.setitem(own_tasks(), "jsts@valid1457", replace(TASK, load=absent))
+    said = []
+    cells = computed([printed()], [result(), result(revision="r2")], data={}, say=said.append)
+    assert [c.verdict for c in cells] == ["equal", "equal"]
+    assert said == ["jsts@valid1457: on which data results were measured is not checked: no such file"]
+
+
 QRELS = {f"q{i}": {f"d{i}": 1} for i in range(4)}
 FILES = RunFiles(
     task="jqara@test",
@@ -260,6 +377,7 @@ def runs(tmp_path, monkeypatch):
     ranks = {"q0": {"d0": 2.0, "d1": 1.0}, "q1": {"d1": 2.0, "d0": 1.0}, "q2": {"d0": 2.0, "d2": 1.0}}
     hub.write(tmp_path, FILES.source(FILES.files[0]), {**ranks, "q3": {"d3": 1.0, "d0": 1.0}})
     monkeypatch.setattr(measuring, "run_files", lambda: FILES)
+    return tmp_path
 
 
 def test_a_run_file_is_measured_once_and_ties_leave_room(runs, monkeypatch):
@@ -285,6 +403,20 @@ def test_a_result_that_has_a_run_file_saves_reading_it(runs, monkeypatch):
     for have in ([known], [known, named]):
         (cell,) = computed([printed("a/c", "jqara@test", "mrr@10", "0.8000", origin="jqara")], have)
         assert (cell.kind, cell.verdict) == ("measured", "equal")
+
+
+@pytest.mark.parametrize(
+    "more", [{"data": {"sha256": "b" * 64}}, {"definitions": {"mrr@10": "other"}}, {"scores": {"ndcg@10": 0.5}}]
+)
+def test_a_result_of_a_run_file_that_does_not_count_leaves_the_file_to_be_read(runs, monkeypatch, more):
+    path = next(Path(runs).rglob("one.lz4"))
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    pinned = FILES.model_copy(update={"files": (RunFile(model="a/b", file="one.lz4", sha256=sha),)})
+    monkeypatch.setattr(measuring, "run_files", lambda: pinned)
+    stray = {"adapter": "run", "revision": sha, "main": "mrr@10", "scores": {"mrr@10": 0.9}} | more
+    row = printed("a/b", "jqara@test", "mrr@10", "0.8750", origin="jqara")
+    (cell,) = computed([row], [result("two", "jqara@test", **stray)], say=lambda line: None)
+    assert (cell.verdict, cell.computed.value) == ("equal", 0.875)
 
 
 def test_a_run_file_with_other_bytes_is_no_measurement(runs, monkeypatch):
@@ -350,6 +482,17 @@ def test_the_verb_shows_people_counts_what_lies_outside_and_what_is_missing(nowh
     assert ["117", "the", "checkpoint:"] in [row[:3] for row in rows]
 
 
+def test_the_verb_holds_results_against_the_data_of_the_project_s_own_baselines(nowhere):
+    path = nowhere / "jbench-results" / "m" / "r" / "jsts.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(to_json(result("cl-nagoya/sup-simcse-ja-base", data={"sha256": "b" * 64})))
+    done = jbench("simcse", "--json")
+    (own,) = {one["data"]["sha256"] for one in map(json.loads, BASELINES)}
+    who = "cl-nagoya/sup-simcse-ja-base @ r1 (dense) on jsts@valid1457"
+    assert f"{who} is left out: measured on other data (sha256 bbbbbbbbbbbb, not {own[:12]})" in done.stderr
+    assert not [c for c in json.loads(done.stdout)["cells"] if c["class"] == "measured"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -405,7 +548,7 @@ def checkpoints(nowhere, monkeypatch, dense_bert, bare_bert):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(nowhere / "hub"))
     monkeypatch.setenv("JBENCH_OFFLINE", "1")
     pairs = Pairs(list(tiny.CORPUS), list(tiny.CORPUS[1:] + tiny.CORPUS[:1]), [0.0, 1.0, 2.0, 4.0, 5.0])
-    task = replace(own_tasks()["jsts@valid1457"], load=lambda: pairs, expects={})
+    task = replace(TASK, version=2, load=lambda: pairs, expects={})  # version 1 has baselines, on other data
     monkeypatch.setitem(own_tasks(), "jsts@valid1457", task)
     return nowhere
 
@@ -415,10 +558,10 @@ def test_with_a_hub_the_models_themselves_are_scored_as_the_source_did(checkpoin
     rows = [printed(name, text="0.9999") for name in names] + [printed(names[0], notes=["fp16"])]
     monkeypatch.setattr("jbench.reproduce.published", lambda source=None: rows)
     done = jbench("--models", "--json", "--device", "cpu")
-    assert done.exit_code == 1
+    assert done.exit_code == 5
     cells = json.loads(done.stdout)["cells"]
     assert [c["class"] for c in cells] == ["measured", "measured", "not computable", "not computable", "measured"]
-    assert cells[1]["from"] == f"cl-tohoku/bert-base-japanese-v3 @ {COMMIT[:14]} (dense)"
+    assert cells[1]["from"] == f"cl-tohoku/bert-base-japanese-v3 @ {COMMIT[:18]} (dense)"
     assert "a/absent is not in the hub cache" in cells[2]["reason"]
     assert {c["reason"] for c in cells[:2]} == {"no reason known"}
     assert "outside, no reason known: simcse: sentence-transformers/LaBSE, jsts@valid1457 spearman" in done.stderr
@@ -428,6 +571,13 @@ def test_with_a_hub_the_models_themselves_are_scored_as_the_source_did(checkpoin
     rows[:] = [printed(names[0], text=f"{value:.4f}")]
     again = jbench("--json")  # and from now on they are at hand
     assert (again.exit_code, json.loads(again.stdout)["cells"][0]["verdict"]) == (0, "equal")
+
+
+def test_where_every_model_failed_the_exit_code_says_so(checkpoints, monkeypatch):
+    monkeypatch.setattr("jbench.reproduce.published", lambda source=None: [printed("a/absent"), printed("a/gone")])
+    done = jbench("--models")
+    assert done.exit_code == 5
+    assert "a/absent is not in the hub cache" in done.stderr
 
 
 def test_a_model_that_fails_is_said_and_costs_no_other(checkpoints):
@@ -448,6 +598,7 @@ def test_every_measured_and_derived_figure_holds_or_has_a_written_reason(mirror,
     rows = [tuple(row.values()) for row in found["counts"]]
     assert [row for row in rows if row[1] == "measured"] == MEASURED
     assert [row for row in rows if row[1] == "derived"] == DERIVED
+    assert [row for row in rows if row[1] == "rounded"] == ROUNDED
     (cell,) = [
         c
         for c in found["cells"]

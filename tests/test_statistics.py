@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy import __version__ as numpy_version
+from scipy import __version__ as scipy_version
 from scipy import stats
 
 from jbench import resample, results, statistics
+from jbench.cache import cache_root
 from jbench.evaluate import evaluate
 from jbench.registry import find_tasks
 from jbench.resample import Values
@@ -329,6 +332,31 @@ def test_many_rows_leave_their_resamples_enough():
     rows = [means(str(i), 0.01 * i + RNG.normal(0, 0.02, 300)) for i in range(40)]  # 780 pairs
     found = rank_intervals(rows, "ndcg@10", 999).ranks
     assert max(high - low for low, high in found) <= 3
+
+
+def memories():
+    """Every file in which intervals and ranks are remembered."""
+    return [path for kind in ("intervals", "ranks") for path in sorted((cache_root() / kind).glob("*"))]
+
+
+@pytest.mark.parametrize("held", ["[]", "null", '"x"', '{"a": 1}', "[[1, 2]]", "[[1, 2], [0, 2]]", "[" * 100_000])
+def test_remembered_intervals_and_ranks_of_another_shape_are_drawn_again(held):
+    rows = [means("a", RNG.random(20)), means("b", RNG.random(20))]
+    found = statistics.spreads(rows, "ndcg@10")
+    assert len(memories()) == 3
+    for path in memories():
+        path.write_text(held)
+    assert statistics.spreads(rows, "ndcg@10") == found
+
+
+@pytest.mark.parametrize("what", ["LEVEL", "ALPHA", "RESAMPLES", "SEED", "_METHOD", "version"])
+def test_what_is_remembered_is_of_one_way_to_draw(what, monkeypatch):
+    statistics._libraries.cache_clear()
+    before = statistics._drawn([A], "ndcg@10")
+    assert (numpy_version, scipy_version) == tuple(before[1:3])
+    monkeypatch.setattr(statistics, what, (lambda name: "9") if what == "version" else 0.5)
+    statistics._libraries.cache_clear()
+    assert statistics._drawn([A], "ndcg@10") != before
 
 
 A = means("a", [0.5] * 4)

@@ -1,9 +1,8 @@
-"""A board's definition and results make one table: a pure function, no files, no clock."""
+"""A board's definition and results make one table: no clock, no files but the values that it is given."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
 
 from jbench.board.measured import measured_rows
 from jbench.board.published import published_rows
@@ -22,21 +21,19 @@ def draw(
     tasks: Mapping[str, Task] | None = None,
     values: Callable[[Result], Values | None] = lambda result: None,
     data: Mapping[tuple[str, int], str] | None = None,
-    sizes: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Table:
     """The table of ``board`` over ``results`` and what others ``published``; what has no column is left out.
 
     ``tasks`` (by id) tell what their data is, and so what each model has seen of it; ``values`` gives the
     per-query values of a result, for intervals and ranks; ``data`` the sha256 of the data by task and
-    version where it is known: else most results decide, and where as many say one as another, none counts;
-    ``sizes`` (by model) what is known of the cost of models that others measured.
+    version where it is known: else most results decide, and where as many say one as another, none counts.
 
     :raises UsageError: for a board that names an unknown source of published numbers.
     """
     if stray := [source for source in board.published if source not in FAMILIES]:
         raise unknown(f"published source of board {board.id}", stray[0], FAMILIES)
     rows, method, complaints = measured_rows(board, results, tasks or {}, values, data or {})
-    rows += published_rows(board, published, tasks or {}, sizes or {})
+    rows += published_rows(board, published, tasks or {})
     ordered = tuple(sorted(rows, key=_rank))
     known = {column.task: tasks[column.task] for column in board.columns if tasks and column.task in tasks}
     return Table(board, ordered, known, _unseen(board, ordered), method, tuple(complaints))
@@ -52,7 +49,12 @@ def _unseen(board: Board, rows: Sequence[Row]) -> tuple[str, ...]:
     )
 
 
-def _rank(row: Row) -> tuple[float, int, float, str, str]:
-    filled = [cell.value for cell in row.cells if cell is not None and not cell.apart]
-    average = row.average if row.average is not None else -2
-    return (-average, -len(filled), -fmean(filled or [0]), row.label, row.published)
+def _rank(row: Row) -> tuple[float, tuple[bool, ...], float, str, str]:
+    """Complete rows by their average; the others by which columns they have, then by the first of these.
+
+    Rows without the same columns have no order of merit: a mean over what happens to be there would be one.
+    """
+    values = [cell.value if cell and not cell.apart else None for cell in row.cells]
+    first = next((value for value in values if value is not None), -2.0)
+    average = row.average if row.average is not None else -2.0
+    return -average, tuple(value is None for value in values), -first, row.label, row.published

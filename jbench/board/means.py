@@ -40,10 +40,10 @@ def by_domain(board: Board, cells: Sequence[Cell | None]) -> dict[str, Mean]:
 def seen_by(
     model: str, revision: str, training: Mapping[str, Any], tasks: Mapping[str, Task]
 ) -> Callable[[str], Exposure | None]:
-    """What the model has seen of a task, by the task's id; None where the task or its sources are not known."""
+    """What the model has seen of a task, by the task's id; None for a task that is not known."""
 
     def of(task: str) -> Exposure | None:
         known = tasks.get(task)
-        return exposure(model, revision, known, training) if known and known.sources else None
+        return exposure(model, revision, known, training) if known else None
 
     return of

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -16,13 +17,23 @@ from jbench.board.table import COSTS, Cell, Row
 from jbench.manifest import joined
 from jbench.metrics import parse
 from jbench.registry import Board
-from jbench.resample import Values
+from jbench.resample import Values, disproof
+from jbench.results import same_figures
 from jbench.statistics import Spread
 from jbench.task import Task
-from jbench.types import Result, UsageError
+from jbench.types import Result, Unavailable, UsageError
 
-Found = dict[tuple[str, int], Result]
-"""The results of one row by task and version."""
+Place = tuple[str, int]
+"""A task and its version."""
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A result in its row, the values beside it, and by measure why it is not counted (empty: it is)."""
+
+    result: Result
+    values: Values | None
+    apart: Mapping[str, str]
 
 
 def measured_rows(
@@ -30,126 +41,151 @@ def measured_rows(
     results: Sequence[Result],
     tasks: Mapping[str, Task],
     values: Callable[[Result], Values | None],
-    data: Mapping[tuple[str, int], str],
+    data: Mapping[Place, str],
 ) -> tuple[list[Row], str, list[str]]:
     """The rows of ``results`` that have a column, how their intervals came about, and what was kept out.
 
     For the parameters see `jbench.board.draw`.
     """
-    wanted = {(column.task, column.version) for column in board.columns}
-    shown = [result for result in results if (result.task, result.task_version) in wanted]
-    apart = _apart(board, shown, data)
-    rows: dict[bytes, Found] = {}
-    for result in shown:
-        rows.setdefault(row_of(result), {})[result.task, result.task_version] = result
-    found = list(rows.values())
-    names = labels([next(iter(row.values())) for row in found])
-    spread, unsure = _spread(board, found, names, apart, values)
-    drawn = [_row(board, *one, tasks, apart) for one in zip(found, names, spread, strict=True)]
-    kept = [
-        f"{name} on {one.task}: {apart[id(one)]}"
-        for name, row in zip(names, found, strict=True)
+    places = {(column.task, column.version) for column in board.columns}
+    listed = [result for result in results if _place(result) in places]
+    sha256 = _usual(listed, data)
+    grouped: dict[bytes, dict[Place, list[Result]]] = {}
+    for result in listed:
+        grouped.setdefault(row_of(result), {}).setdefault(_place(result), []).append(result)
+    rows = [
+        {place: _shown(board, several, sha256[place], values) for place, several in row.items()}
+        for row in grouped.values()
+    ]
+    names = labels([next(iter(row.values())).result for row in rows])
+    spread, unsure = _spread(board, rows, names)
+    kept_out = [
+        f"{name} on {one.result.task}: {reason}"
+        for name, row in zip(names, rows, strict=True)
         for one in row.values()
-        if id(one) in apart
+        for reason in dict.fromkeys(filter(None, one.apart.values()))
     ]
     units = dict.fromkeys(one.unit for row in spread for one in row if one)
-    return drawn, statistics.method(tuple(units)) if units else "", [*kept, *unsure]
+    drawn = [_row(board, *one, tasks) for one in zip(rows, names, spread, strict=True)]
+    return drawn, statistics.method(tuple(units)) if units else "", [*kept_out, *unsure]
 
 
-def _apart(board: Board, results: Sequence[Result], data: Mapping[tuple[str, int], str]) -> dict[int, str]:
-    """Why a result (by identity) is not counted: other data than its column's, or another definition."""
-    hashes: dict[tuple[str, int], Counter[str]] = {}
+def _place(result: Result) -> Place:
+    return result.task, result.task_version
+
+
+def _usual(results: Sequence[Result], data: Mapping[Place, str]) -> dict[Place, str]:
+    """The sha256 of the data of each column: the one that is known, else that of most results; empty for a draw."""
+    counted: dict[Place, Counter[str]] = {}
     for result in results:
-        hashes.setdefault((result.task, result.task_version), Counter())[_sha(result)] += 1
-    own = dict(data)
-    for key, counted in hashes.items():
-        (most, count), *others = counted.most_common(2)
-        own.setdefault(key, most if not others or others[0][1] < count else "")
-    found = {}
-    for result in results:
-        mine, theirs = _sha(result), own[result.task, result.task_version]
-        if mine != theirs:
-            against = f"the column's is {theirs[:12]}" if theirs else "others' differs, and neither is the more usual"
-            found[id(result)] = f"measured on other data (sha256 {mine[:12] or 'missing'}; {against})"
-        for measure in _shown(board, result):
-            by, ours = result.definitions.get(measure), _definition(measure)
-            if by != ours or not ours:
-                found[id(result)] = f"{measure} by another definition ({by or 'missing'}, not {ours or 'known here'})"
+        counted.setdefault(_place(result), Counter())[_sha256(result)] += 1
+    found = dict(data)
+    for place, hashes in counted.items():
+        (most, count), *others = hashes.most_common(2)
+        found.setdefault(place, most if not others or others[0][1] < count else "")
     return found
 
 
-def _definition(measure: str) -> str:
-    """What jbench computes under the name; empty for a measure of which only published numbers exist."""
+def _sha256(result: Result) -> str:
+    said = str(result.data.get("sha256", ""))
+    return said if re.fullmatch("[0-9a-f]{64}", said) else ""
+
+
+def _shown(board: Board, several: Sequence[Result], sha256: str, values: Callable[[Result], Values | None]) -> _Shown:
+    """The result of one row on one task; of several that are not the same, the first on the column's data."""
+    result = next((one for one in several if _sha256(one) == sha256), several[0])
+    rivals = [one for one in several if _sha256(one) == _sha256(result) and not same_figures(one, result)]
+    reasons = [_other_data(result, sha256)]
+    if rivals:
+        figures = " and ".join(f"{one.scores[one.main]:.4f}" for one in (result, *rivals))
+        reasons.append(f"results of one row disagree ({result.main} {figures})")
+    held = None
     try:
-        return parse(measure).definition
-    except UsageError:
+        held = values(result)
+    except Unavailable as error:
+        reasons.append(str(error))
+    measures = [c.measure for c in board.columns if (c.task, c.version) == _place(result)]
+    apart = {
+        measure: "; ".join(
+            filter(None, [*reasons, _other_definition(result, measure), disproof(held, measure) if held else ""])
+        )
+        for measure in measures
+        if measure in result.scores
+    }
+    return _Shown(result, held, apart)
+
+
+def _other_data(result: Result, sha256: str) -> str:
+    mine = _sha256(result)
+    if mine == sha256:
         return ""
+    against = f"the column's is {sha256[:12]}" if sha256 else "others' differs, and neither is the more usual"
+    return f"measured on other data (sha256 {mine[:12] or 'missing'}; {against})"
 
 
-def _shown(board: Board, result: Result) -> list[str]:
-    """The measures by which the board shows a result."""
-    key = result.task, result.task_version
-    return [c.measure for c in board.columns if (c.task, c.version) == key and c.measure in result.scores]
-
-
-def _sha(result: Result) -> str:
-    return str(result.data.get("sha256", ""))
+def _other_definition(result: Result, measure: str) -> str:
+    try:
+        ours = parse(measure).definition
+    except UsageError:  # of which only published numbers exist
+        ours = ""
+    by = result.definitions.get(measure)
+    return "" if ours and by == ours else f"{measure} by another definition ({by!r:.80}, not {ours or 'known here'})"
 
 
 def _spread(
-    board: Board,
-    rows: Sequence[Found],
-    names: Sequence[str],
-    apart: Mapping[int, str],
-    values: Callable[[Result], Values | None],
+    board: Board, rows: Sequence[Mapping[Place, _Shown]], names: Sequence[str]
 ) -> tuple[list[list[Spread | None]], list[str]]:
     """For each row and column what resampling says of the score, and what could not be resampled."""
-    read = [{key: None if id(one) in apart else values(one) for key, one in row.items()} for row in rows]
     found, complaints = [], []
     for column in board.columns:
-        held = [row.get((column.task, column.version)) for row in read]
-        spreads, reasons = statistics.spreads(held, column.measure)
+        cells = [row.get((column.task, column.version)) for row in rows]
+        spreads, reasons = statistics.spreads(
+            [one.values if one and not one.apart.get(column.measure) else None for one in cells], column.measure
+        )
         found.append(spreads)
-        complaints += [
-            f"{name} on {column.id}: no interval: {why}" for name, why in zip(names, reasons, strict=True) if why
-        ]
+        told = zip(names, reasons, strict=True)
+        complaints += [f"{name} on {column.id}: no interval: {reason}" for name, reason in told if reason]
     return [list(row) for row in zip(*found, strict=True)], complaints
 
 
 def _row(
     board: Board,
-    found: Found,
+    shown: Mapping[Place, _Shown],
     label: str,
     spread: Sequence[Spread | None],
     tasks: Mapping[str, Task],
-    apart: Mapping[int, str],
 ) -> Row:
-    one = next(iter(found.values()))
-    seen = seen_by(one.model, one.revision, joined([result.training for result in found.values()]), tasks)
+    results = [one.result for one in shown.values()]
+    first = results[0]
+    seen = seen_by(first.model, first.revision, joined([result.training for result in results]), tasks)
     cells: list[Cell | None] = []
     for column, beside in zip(board.columns, spread, strict=True):
-        result = found.get((column.task, column.version))
-        if result is None or column.measure not in result.scores:
+        one = shown.get((column.task, column.version))
+        if one is None or column.measure not in one.result.scores:
             cells.append(None)
             continue
-        cell = Cell(result.scores[column.measure], result.ties.get(column.measure), exposure=seen(column.task))
-        cell = replace(cell, apart=apart.get(id(result), ""))
-        if beside:
-            cell = replace(cell, interval=beside.interval, ranks=beside.ranks, histogram=beside.histogram)
+        cell = Cell(
+            one.result.scores[column.measure],
+            one.result.ties.get(column.measure),
+            apart=one.apart[column.measure],
+            exposure=seen(column.task),
+            interval=beside.interval if beside else None,
+            ranks=beside.ranks if beside else None,
+            histogram=beside.histogram if beside else None,
+        )
         cells.append(cell)
-    unprompted = sorted({role for result in found.values() for role in result.unprompted})
     return Row(
         label=label,
-        model=one.model,
-        revision=one.revision,
-        adapter=one.adapter,
-        variant=one.variant,
-        unprompted=tuple(unprompted),
-        truncated=sum(result.counts.get("truncated", 0) for result in found.values()),
+        model=first.model,
+        revision=first.revision,
+        adapter=first.adapter,
+        variant=first.variant,
+        unprompted=tuple(sorted({role for result in results for role in result.unprompted})),
+        truncated=sum(result.counts.get("truncated", 0) for result in results),
         cells=tuple(cells),
         average=average(board, cells),
         means=by_domain(board, cells),
-        cost=_cost(found.values()),
+        cost=_cost(results),
     )
 
 

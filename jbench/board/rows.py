@@ -21,12 +21,21 @@ def labels(ones: Sequence[Result]) -> list[str]:
     named = []
     for one in ones:
         namesakes = [other for other in ones if other.model == one.model]
-        revision = f" @ {one.revision[:14]}" if len({other.revision for other in namesakes}) > 1 else ""
+        revision = _told_apart(one.revision, {other.revision for other in namesakes})
         twins = [o for o in namesakes if (o.revision, o.variant) == (one.revision, one.variant)]
         told = {key: _said(one, key) for key in ("adapter", *one.settings) if len({_said(o, key) for o in twins}) > 1}
         aside = _variant({**told, **one.variant})
         named.append(one.model + revision + (f" ({aside})" if aside else ""))
     return named
+
+
+def _told_apart(revision: str, revisions: set[str]) -> str:
+    """As much of a revision as tells it from the others, 14 characters or more; nothing where there is no other."""
+    if len(revisions) == 1:
+        return ""
+    lengths = range(14, max(map(len, revisions)) + 1)
+    enough = next((n for n in lengths if len({one[:n] for one in revisions}) == len(revisions)), None)
+    return f" @ {revision[:enough]}"
 
 
 def _said(result: Result, key: str) -> str:

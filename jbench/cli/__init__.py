@@ -59,9 +59,13 @@ def main() -> None:
         app()
     except SystemExit as stop:
         if stop.code in (INTERRUPTED, TERMINATED):
-            print("stopped; what was finished is saved, and the same command goes on (train: with --resume)", file=sys.stderr)
+            print(
+                "stopped; what was finished is saved, and the same command goes on (train: with --resume)",
+                file=sys.stderr,
+            )
         raise
     except Exception as error:
+        from jbench.progress import visible
         from jbench.types import JbenchError
 
         if isinstance(error, OSError) and error.errno:
@@ -70,5 +74,5 @@ def main() -> None:
             sys.exit(5)
         if not isinstance(error, JbenchError):
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {visible(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(error.exit)

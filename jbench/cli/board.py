@@ -46,13 +46,14 @@ def board(
     from jbench.render import FORMATS
     from jbench.types import JbenchError, UsageError, unknown
 
-    format = format or (output.suffix[1:] if output else "") or "md"
+    asked = format or (output.suffix[1:] if output else "")
+    format = asked or "md"
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
     if check and (output is None or name is None):
         raise UsageError("--check compares the board NAME with --output FILE")
     if name is None:
-        _all_boards(format, output, results, task_dir)
+        _all_boards(asked, output, results, task_dir, cost)
         return
     definition = find_board(name)
     text = FORMATS[format](
@@ -62,25 +63,31 @@ def board(
         typer.echo(text, nl=False)
     elif not check:
         write(output, text)
-    elif not output.is_file() or output.read_text(encoding="utf-8") != text:
+    elif not output.is_file() or output.read_bytes() != text.encode():
         raise JbenchError(f"{output} differs from what the results give; run again without --check to write it")
 
 
-def _all_boards(format: str, output: Path | None, results: list[Path] | None, task_dir: list[Path] | None) -> None:
-    """The boards as a list, or as pages with their index in the folder ``output``."""
+def _all_boards(
+    format: str, output: Path | None, results: list[Path] | None, task_dir: list[Path] | None, cost: bool
+) -> None:
+    """The boards as a list, or as pages (which always show costs) with their index in the folder ``output``."""
     from jbench.files import write
     from jbench.progress import say
     from jbench.registry import own_boards
     from jbench.render.html import site
     from jbench.types import UsageError
 
-    boards = own_boards()
+    boards, pages = own_boards(), "all of them together are pages: --format html --output FOLDER"
     if output is None:
+        given = {"--results": results, "--task-dir": task_dir, "--cost": cost}
+        given[f"--format {format}"] = format not in ("", "json")
+        if stray := [option for option, value in given.items() if value]:
+            raise UsageError(f"{stray[0]} goes with a board NAME; {pages}")
         rows = [{"board": b.id, "status": b.status, "columns": len(b.columns), "title": b.title} for b in boards]
         print_rows(rows, format == "json", ("board", "status", "columns", "title"))
         return
     if format != "html":
-        raise UsageError("name a board; all of them together are pages: --format html --output FOLDER")
+        raise UsageError(f"name a board; {pages}")
     if output.is_file():
         raise UsageError(f"--output {output} is a file; all boards together need a folder")
     for file, text in site([drawn(board, results, task_dir) for board in boards]).items():

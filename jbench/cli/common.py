@@ -75,14 +75,13 @@ def drawn(board: Board, folders: list[Path] | None, task_dirs: list[Path] | None
     from jbench.board import draw
     from jbench.progress import say
     from jbench.published import cells, imported
-    from jbench.published.sizes import sizes
-    from jbench.registry import all_tasks
+    from jbench.registry import all_tasks, column_faults
     from jbench.resample import beside
     from jbench.results import data_hashes, located, read_all
 
     tasks = all_tasks(task_dirs or [])
-    for stray in dict.fromkeys(column.task for column in board.columns if column.task not in tasks):
-        say(f"board {board.id}: no task {stray} is known here, so nothing is said of its data (--task-dir adds tasks)")
+    for fault in column_faults(board, tasks):
+        say(fault)
     own, *others = roots(folders)
     found = located([own, *others], say)
     at = {id(result): path for path, result in found.items()}
@@ -91,9 +90,8 @@ def drawn(board: Board, folders: list[Path] | None, task_dirs: list[Path] | None
         [*found.values()],
         (*(cells() if board.published else ()), *imported([own, *others], say)),
         tasks,
-        lambda result: beside(at[id(result)], result, say),
+        lambda result: beside(at[id(result)], result),
         data_hashes(read_all([own], lambda complaint: None)),
-        sizes(),
     )
     for complaint in table.complaints:
         say(complaint)

@@ -27,8 +27,9 @@ def reproduce(
 ) -> None:
     """Compare published figures with the same figures computed here, or those of one source.
 
-    They are measured (from run files and results), derived (from finer figures that were published too), or not
-    computable here. Without --models no socket is opened. Exit 1 when one lies outside and nobody wrote why.
+    They are measured (from run files and results), derived (from finer figures that were published too), rounded
+    (published elsewhere with more decimals), or not computable here. Without --models no socket is opened. Exit 1
+    when one lies outside and nobody wrote why; with --models as run does when a model fails.
     """
     from jbench.evaluate import Failure
     from jbench.models.options import Options
@@ -37,7 +38,7 @@ def reproduce(
     from jbench.reproduce import reproduce as reproduced
     from jbench.reproduce.cell import OUTSIDE
     from jbench.reproduce.measure import score
-    from jbench.results import read_all
+    from jbench.results import data_hashes, read_all
     from jbench.types import UsageError
 
     wanted = published(source)
@@ -45,6 +46,7 @@ def reproduce(
         raise UsageError("--device goes with --models")
     folders = roots(results, new=models)
     failures: dict[tuple[str, str], str] = {}
+    failed: set[int] = set()
     if not models:
         os.environ["JBENCH_OFFLINE"] = "1"
     with display() as shown:
@@ -55,7 +57,9 @@ def reproduce(
                 tell(outcome)
                 if isinstance(outcome, Failure):
                     failures[outcome.model, outcome.task] = outcome.error
-        found = reproduced(wanted, read_all(folders, shown.say), failures, shown.track)
+                    failed |= {outcome.exit} if outcome.applies else set()
+        data = data_hashes(read_all(folders[:1], lambda complaint: None))
+        found = reproduced(wanted, read_all(folders, shown.say), failures, data, shown.say, shown.track)
         open_ = [cell for cell in found if cell.unexplained]
         for cell in open_:
             one = cell.printed
@@ -71,4 +75,4 @@ def reproduce(
         if needs := Counter(cell.reason for cell in found if cell.computed is None):
             typer.echo("\nnot computable here: what it would take")
             print_rows([{"cells": n, "needs": reason} for reason, n in needs.most_common()], json, ("cells", "needs"))
-    raise ending({UNEXPLAINED} if open_ else ())
+    raise ending(failed | ({UNEXPLAINED} if open_ else set()))

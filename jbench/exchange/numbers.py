@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jbench.files import safe_name, write
-from jbench.published import COLUMNS, IMPORTED, PublishedCell, cell_of, imported
+from jbench.published import COLUMNS, IMPORTED, VERSION, PublishedCell, collected, imported
 from jbench.registry import own_tasks
 from jbench.types import InvalidScores, Unavailable, UsageError
 
@@ -39,12 +39,12 @@ JMTEB = {
 """The 16 data sets of github.com/sbintuitions/JMTEB v1.3.3 by their names there, and the tasks ``NAME@jmteb-v1``."""
 
 _NEEDED = COLUMNS[:4]
-_VERSION = "task_version"
-_DECIMALS = 6  # of a binary float; see `jbench.published`
+_WRITTEN = [*COLUMNS, VERSION]
+_DECIMALS, _OF_JMTEB = 6, 7  # of a binary float; see `jbench.published`
 _PLAIN = re.compile(rf"-?\d\.\d{{1,{_DECIMALS}}}", re.ASCII)
 
 Rows = list[tuple[str, list[str]]]
-"""Where in a file each number stands, and its row of `COLUMNS`."""
+"""Where in a file each number stands, and its row of `_WRITTEN`."""
 
 
 def bring(path: Path, name: str | None, root: Path, say: Callable[[str], None]) -> tuple[PublishedCell, ...]:
@@ -67,7 +67,9 @@ def bring(path: Path, name: str | None, root: Path, say: Callable[[str], None]) 
     source = f"{IMPORTED}: {path.name}, sha256 {mark}"
     try:
         label, rows = _read(path, raw, name, source, say)
-        cells = _cells(rows)
+        cells = collected(rows, _WRITTEN, IMPORTED)
+        if not cells:
+            raise UsageError("it holds no number")
         _new(cells, source, root, say)
         text = _csv_of(cells).encode()
     except (UsageError, InvalidScores) as error:
@@ -93,24 +95,12 @@ def _read(path: Path, raw: bytes, name: str | None, source: str, say: Callable[[
 def _csv_of(cells: tuple[PublishedCell, ...]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # else a lone carriage return stands bare
-    writer.writerow(COLUMNS)
+    writer.writerow(_WRITTEN)
     for one in cells:
-        writer.writerow([one.model, one.task, one.measure, one.printed, one.decimals, one.source, one.note])
+        writer.writerow(
+            [one.model, one.task, one.measure, one.printed, one.decimals, one.source, one.note, one.version]
+        )
     return text.getvalue()
-
-
-def _cells(rows: Rows) -> tuple[PublishedCell, ...]:
-    found: dict[tuple[str, str, str], PublishedCell] = {}
-    for where, row in rows:
-        try:
-            cell = cell_of(row, IMPORTED)
-        except UsageError as error:
-            raise UsageError(f"{where}: {error}") from error
-        if found.setdefault(cell.place, cell) is not cell:
-            raise UsageError(f"{where}: {cell.model} has {cell.measure} of {cell.task} twice")
-    if not found:
-        raise UsageError("it holds no number")
-    return tuple(found.values())
 
 
 def _new(cells: tuple[PublishedCell, ...], source: str, root: Path, say: Callable[[str], None]) -> None:
@@ -152,8 +142,8 @@ def _summary(raw: bytes, model: str, source: str) -> Rows:
             for metric, score in _inside(metrics, where):
                 if metric.removesuffix("_score") != task.main:
                     raise UsageError(f"{where}: {metric!r} is not its metric in JMTEB v1, {task.main}")
-                row = [model, task.id, task.main, *_figure(score, f"{where}/{metric}"), source, ""]
-                rows.append((f"{where}/{metric}", row))
+                figure = _figure(score, f"{where}/{metric}", _OF_JMTEB)
+                rows.append((f"{where}/{metric}", [model, task.id, task.main, *figure, source, "", str(task.version)]))
     return rows
 
 
@@ -182,7 +172,7 @@ def _table(raw: bytes, source: str, path: Path, say: Callable[[str], None]) -> R
         raise UsageError(
             f"it has no column {', '.join(missing)}; a table has {', '.join(COLUMNS)}, the last three at will"
         )
-    if stray := [column for column in columns if column not in (*COLUMNS, _VERSION)]:
+    if stray := [column for column in columns if column not in _WRITTEN]:
         say(f"{path.name}: not read: column {', '.join(stray)}")
     rows = []
     for number, given in enumerate(table, 1):
@@ -191,11 +181,12 @@ def _table(raw: bytes, source: str, path: Path, say: Callable[[str], None]) -> R
         if wrong := next((text for text in texts if not isinstance(text, str | None)), None):
             raise UsageError(f"{where}: {wrong!r} is no text")
         model, task, measure, said, note = (text or "" for text in texts)
-        known, version = own_tasks().get(task), given.get(_VERSION)
-        if known and version not in (None, "") and str(version) != str(known.version):
-            raise UsageError(f"{where}: a number under version {version} of {task}, which is at {known.version} here")
+        known, asked = own_tasks().get(task), given.get(VERSION)
+        version = str(known.version) if known else ""
+        if known and asked not in (None, "") and str(asked) != version:
+            raise UsageError(f"{where}: a number under version {asked} of {task}, which is at {version} here")
         figure = _figure(given["value"], where, given.get("decimals"))
-        rows.append((where, [model, task, measure, *figure, f"{source}: {said}" if said else source, note]))
+        rows.append((where, [model, task, measure, *figure, f"{source}: {said}" if said else source, note, version]))
     return rows
 
 

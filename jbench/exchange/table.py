@@ -12,6 +12,7 @@ from jbench.compare import named
 from jbench.exposure import WORDS, exposure
 from jbench.files import writing
 from jbench.registry import own_tasks
+from jbench.render.figures import shielded
 from jbench.results import located
 from jbench.task import Task
 from jbench.types import Result, UsageError, unknown
@@ -88,11 +89,8 @@ def write_table(table: DataFrame, path: Path) -> None:
         if path.suffix == ".parquet":
             table.to_parquet(file, index=False)
         else:
-            table.map(_shielded).to_csv(file, index=False, lineterminator="\n")
-
-
-def _shielded(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+            safe = table.map(lambda value: shielded(value) if isinstance(value, str) else value)
+            safe.to_csv(file, index=False, lineterminator="\n")
 
 
 def seen(result: Result, task: Task | None) -> str:

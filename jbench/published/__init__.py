@@ -1,10 +1,13 @@
 """Numbers that others published, a CSV file a source, one cell a row: data, read when a board asks for it.
 
 ``value`` is a fraction with the ``decimals`` that the source's print determines; where a source dumps
-binary floats, six of them (four of JapaneseEmbeddingEval's). ``source`` is where a stranger checks it.
+binary floats, six of them (four of JapaneseEmbeddingEval's; seven of JMTEB's, as with six the mean of
+multilingual-e5-small, 67.7050026, falls on the 67.705 that would not round to the 67.71 of its
+leaderboard). ``source`` is where a stranger checks it.
 ``note`` says what it takes to compare it, several with ``; `` between: settings, the source's own name
 of the model, a misprint, which stands as it was printed. A cell is a number under the protocol of the
-task that it names. What is no such number lies in folders: the grid behind a report (`jbench.published.grid`).
+task that it names, in its version 1. What is no such number lies in folders: the grid behind a report
+(`jbench.published.grid`).
 """
 
 from __future__ import annotations
@@ -16,10 +19,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from jbench.files import below
 from jbench.registry import own_tasks
 from jbench.types import UsageError, unknown
 
 COLUMNS = ["model", "task", "measure", "value", "decimals", "source", "note"]
+VERSION = "task_version"
+"""The eighth column of what was imported: the version of the task that the number is of."""
 FAMILIES = {
     "simcse": "SimCSE report",
     "jacolbert": "JaColBERT report",
@@ -39,10 +45,24 @@ FAMILIES = {
 IMPORTED = "imported"
 """The origin of what ``jbench import`` wrote into ``RESULTS/imported``: any board shows it, as rows of its own."""
 
+Place = tuple[str, str, str, int]
+"""Model, task, measure, version of the task."""
+
+_SAME_WEIGHTS = re.compile(r" \((all|colbert|sparse|dense|mean|CLS|SentenceTransformer|Anserini)\)\Z")
+_WHOLE = re.compile("[1-9][0-9]{0,8}")
+
+
+def plain(model: str) -> str:
+    """A model's name without the bracket that says how its weights were used: ``BAAI/bge-m3 (colbert)``.
+
+    Other brackets are another model: ``(sup-simcse JSNLI)`` was fine-tuned, ``(without pre-training)`` is an ablation.
+    """
+    return _SAME_WEIGHTS.sub("", model)
+
 
 @dataclass(frozen=True)
 class PublishedCell:
-    """One number; ``origin`` is the name of its file."""
+    """One number; ``origin`` is the name of its file, ``version`` that of its task."""
 
     model: str
     task: str
@@ -52,11 +72,12 @@ class PublishedCell:
     source: str
     note: str
     origin: str
+    version: int = 1
 
     @property
-    def place(self) -> tuple[str, str, str]:
-        """Which number it is: model, task, measure; a file has each once."""
-        return self.model, self.task, self.measure
+    def place(self) -> Place:
+        """Which number it is; a file has each once."""
+        return self.model, self.task, self.measure, self.version
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -85,8 +106,12 @@ def imported(roots: Iterable[Path], complain: Callable[[str], None]) -> tuple[Pu
 
     What is no such file, and a number that another file gives too, is named to ``complain`` and left out.
     """
-    files = {path.name: path for root in roots for path in sorted((root / IMPORTED).glob("*.csv"))}
-    found: dict[tuple[str, str, str], PublishedCell] = {}
+    files = {
+        path.name: path
+        for root in roots
+        for path in below(root / IMPORTED, 0, ".csv", lambda fault: complain(f"{fault}; left out"))
+    }
+    found: dict[Place, PublishedCell] = {}
     for path in files.values():
         try:
             for cell in read(path, IMPORTED):
@@ -102,29 +127,39 @@ def read(path: Path, origin: str = "") -> tuple[PublishedCell, ...]:
 
     :raises UsageError: naming file and line, for whatever is not a cell of a known task.
     """
-    found: dict[tuple[str, str, str], PublishedCell] = {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file, strict=True)
         try:
-            if next(rows, None) != COLUMNS:
-                raise UsageError(f"the columns must be {','.join(COLUMNS)}")
-            for row in rows:
-                cell = cell_of(row, origin or path.stem)
-                if found.setdefault(cell.place, cell) is not cell:
-                    raise UsageError(f"{cell.model} has {cell.measure} of {cell.task} twice")
-        except (UsageError, ValueError, csv.Error) as error:  # ValueError: no UTF-8
+            columns = next(rows, [])
+            if columns not in (COLUMNS, [*COLUMNS, VERSION]):
+                raise UsageError(f"line 1: the columns must be {','.join(COLUMNS)}")
+            return collected(((f"line {rows.line_num}", row) for row in rows), columns, origin or path.stem)
+        except (ValueError, csv.Error) as error:  # ValueError: no UTF-8
             raise UsageError(f"{path.name}, line {max(rows.line_num, 1)}: {error}") from error
+        except UsageError as error:
+            raise UsageError(f"{path.name}, {error}") from error
+
+
+def collected(rows: Iterable[tuple[str, list[str]]], columns: list[str], origin: str) -> tuple[PublishedCell, ...]:
+    """The numbers in rows of ``columns`` (`COLUMNS`, or those and `VERSION`), each with where it stands.
+
+    :raises UsageError: naming the place of whatever is not a cell of a known task, or stands twice.
+    """
+    found: dict[Place, PublishedCell] = {}
+    for where, row in rows:
+        try:
+            cell = _cell(row, columns, origin)
+            if found.setdefault(cell.place, cell) is not cell:
+                raise UsageError(f"{cell.model} has {cell.measure} of {cell.task} twice")
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from error
     return tuple(found.values())
 
 
-def cell_of(row: list[str], origin: str) -> PublishedCell:
-    """The number in a row of `COLUMNS`.
-
-    :raises UsageError: for whatever is not a cell of a known task.
-    """
-    if len(row) != len(COLUMNS):
-        raise UsageError(f"{len(row)} fields, not {len(COLUMNS)}")
-    model, task, measure, value, decimals, source, note = row
+def _cell(row: list[str], columns: list[str], origin: str) -> PublishedCell:
+    if len(row) != len(columns):
+        raise UsageError(f"{len(row)} fields, not {len(columns)}")
+    model, task, measure, value, decimals, source, note, version = (*row, "1")[: len(COLUMNS) + 1]
     if not model or not source:
         raise UsageError("model and source must not be empty")
     if task not in own_tasks():
@@ -135,4 +170,6 @@ def cell_of(row: list[str], origin: str) -> PublishedCell:
         raise UsageError(f"value {value!r} is no fraction between -1 and 1, such as 0.8305")
     if decimals != str(len(value.partition(".")[2])):
         raise UsageError(f"value {value} has not {decimals} decimals")
-    return PublishedCell(model, task, measure, float(value), int(decimals), source, note, origin)
+    if not _WHOLE.fullmatch(version):
+        raise UsageError(f"{VERSION} {version!r} is no whole number of 1 or more")
+    return PublishedCell(model, task, measure, float(value), int(decimals), source, note, origin, int(version))

@@ -11,16 +11,17 @@ import orjson
 
 from jbench.board import COSTS, Cell, Table
 from jbench.exposure import Domain
+from jbench.render.figures import shielded
 
 
 def render(table: Table) -> str:
-    """Columns: model, revision, adapter, variant, then value, low and high (of ties) of each column.
+    """Columns: label, model, revision, adapter, variant, then value, low and high (of ties) of each column.
 
     Where there are any, also 95 % interval and ranks of each, what the model has seen of it, and why it
     is not counted; where a board shows published numbers, whose the row is, and source and notes of each.
     """
     columns = [column.id for column in table.board.columns]
-    heads = ["model", "revision", "adapter", "variant", "unprompted", "truncated"]
+    heads = ["label", "model", "revision", "adapter", "variant", "unprompted", "truncated"]
     heads += ["source"] if table.mixed else []
     cells = [cell for row in table.rows for cell in row.cells if cell]
     parts: dict[str, Callable[[Cell], object]] = {
@@ -36,11 +37,11 @@ def render(table: Table) -> str:
             " worst rank": lambda cell: _end(cell.ranks, 1),
         }
     if any(cell.exposure for cell in cells):
-        parts[" exposure"] = lambda cell: cell.exposure.flag if cell.exposure else ""
+        parts[" exposure"] = _exposure
     if any(cell.apart for cell in cells):
-        parts[" apart"] = lambda cell: _text(cell.apart)
+        parts[" apart"] = lambda cell: shielded(cell.apart)
     if table.mixed:
-        parts |= {" source": lambda cell: _text(cell.source), " notes": lambda cell: _text("; ".join(cell.notes))}
+        parts |= {" source": lambda cell: shielded(cell.source), " notes": lambda cell: shielded("; ".join(cell.notes))}
     domains = [domain for domain in get_args(Domain) if any(domain in row.means for row in table.rows)]
     costs = [name for name in COSTS if table.board.cost and any(name in row.cost for row in table.rows)]
     heads += [f"{column}{part}" for column in columns for part in parts]
@@ -48,10 +49,12 @@ def render(table: Table) -> str:
     heads += [f"{domain} {what}" for domain in domains for what in ("mean", "columns")] + costs
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(map(_text, heads))
+    writer.writerow(map(shielded, heads))
     for row in table.rows:
         variant = orjson.dumps(dict(row.variant)).decode() if row.variant else ""
-        line: list[object] = [*map(_text, (row.model, row.revision, row.adapter, variant, " ".join(row.unprompted)))]
+        line: list[object] = [
+            *map(shielded, (row.label, row.model, row.revision, row.adapter, variant, " ".join(row.unprompted)))
+        ]
         line += [row.truncated, *([row.whose] if table.mixed else [])]
         for cell in row.cells:
             line += ["" if cell is None else part(cell) for part in parts.values()]
@@ -65,14 +68,14 @@ def render(table: Table) -> str:
     return out.getvalue()
 
 
+def _exposure(cell: Cell) -> str:
+    """The flag, with ``!`` where statements contradict one another."""
+    return cell.exposure.flag + "!" * cell.exposure.conflict if cell.exposure else ""
+
+
 def _value(cell: Cell) -> object:
     return cell.value if cell.decimals is None else f"{cell.value:.{cell.decimals}f}"
 
 
 def _end(ends: tuple[float, float] | None, i: int) -> object:
     return "" if ends is None else ends[i]
-
-
-def _text(value: str) -> str:
-    # A spreadsheet would run a cell that begins like a formula.
-    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

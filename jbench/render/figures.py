@@ -35,3 +35,8 @@ def places(table: Table) -> dict[str, list[str]]:
         whose: list(files if len(files) == 1 else dict.fromkeys(re.split("[@:,]", file)[0] for file in files))
         for whose, files in sorted(found.items())
     }
+
+
+def shielded(text: str) -> str:
+    """A text for a CSV; a spreadsheet would run a cell that begins like a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

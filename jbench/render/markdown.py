@@ -14,6 +14,7 @@ from jbench.exposure import LEGEND, contradictions
 from jbench.render.figures import best, percent, places, shared
 
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SIGNS = str.maketrans(dict.fromkeys("†‡⁰¹²³⁴⁵⁶⁷⁸⁹", " "))
 
 
 def render(table: Table) -> str:
@@ -29,7 +30,7 @@ def render(table: Table) -> str:
         figures = [_figure(cell, top) for cell, top in zip(row.cells, tops, strict=True)]
         for i, cell in enumerate(row.cells):
             figures[i] += "".join(f" {marks[note]}" for note in (cell.notes if cell else ()) if note not in common)
-        label = _escape(row.label) + (" †" if row.unprompted else "") + (" ‡" if row.truncated else "")
+        label = _name(row.label) + (" †" if row.unprompted else "") + (" ‡" if row.truncated else "")
         label += "".join(f" {marks[note]}" for note in common)
         lines.append([label, *([row.whose] if whose else []), *figures])
     if board.average:
@@ -51,10 +52,10 @@ def _figure(cell: Cell | None, top: float | None) -> str:
     figure = percent(cell)
     if cell.value == top and not cell.apart:
         figure = f"**{figure}**"
-    if cell.exposure and cell.exposure.domain == "in-domain":
+    if _domain(cell) == "in-domain":
         figure = f"*{figure}*"
     signs = [
-        (" ?", cell.exposure and cell.exposure.domain == "unknown"),
+        (" ?", _domain(cell) == "unknown"),
         (" ≈", cell.ties),
         (" §", cell.apart),
     ]
@@ -70,16 +71,23 @@ def _marks(table: Table) -> dict[str, str]:
 def _notes(table: Table) -> list[str]:
     board = table.board
     notes = [f"- {_escape(c.label)}: {_escape(c.task)}, version {c.version}" for c in board.columns if c.title]
-    notes.append("- Figures are percentages, the best of a column bold; an empty cell was not measured.")
+    more = ", or not published" if table.mixed else ""
+    notes.append(f"- Figures are percentages, the best of a column bold; an empty cell was not measured{more}.")
     if table.mixed:
         notes.append(
-            "- source: a row is measured here throughout, or published elsewhere and shown as printed; a mean is of "
-            "the figures in its row. The CSV has the source of each figure."
+            "- source: a row is measured here throughout, or published elsewhere and shown as printed (a float as the "
+            "CSV has it, with the source of each figure); a mean is of the figures in its row."
         )
         notes += [f"- {_escape(whose)}: {_escape(', '.join(found))}" for whose, found in places(table).items()]
     if board.average:
         named = [_escape(column.label) for column in board.columns if column.id in board.average.over]
         notes.append(f"- {_escape(board.average.name)}: the mean of {', '.join(named)}; complete rows only.")
+        if any(row.average is None for row in table.rows):
+            notes.append("- Rows without it stand below, by the columns that they have; they are in no order of merit.")
+    elif len(board.columns) > 1:
+        notes.append(
+            "- Rows with the same columns are in the order of the first of them; others are in no order of merit."
+        )
     tied = [cell.ties[1] - cell.ties[0] for row in table.rows for cell in row.cells if cell and cell.ties]
     if tied:
         notes.append(
@@ -91,13 +99,19 @@ def _notes(table: Table) -> list[str]:
         notes.append("- Italic: in-domain, the model has seen data of the task, as is said below.")
     if "unknown" in domains:
         notes.append("- ? nobody says whether the model has seen the task's data; that is not out-of-domain.")
-    if domains == {"out-of-domain"}:
+    if domains == {"out-of-domain"} and all(cell.exposure for cell in shown):
         notes.append("- Out-of-domain: no model here has seen the data of any task that it is shown for.")
     elif domains:
         named = [_escape(column.label) for column in board.columns if column.id in table.unseen]
         notes.append(f"- Columns that no model here has seen, as far as is stated: {', '.join(named) or 'none'}.")
     if any(cell.apart for cell in shown):
-        notes.append("- § kept out of means and best figures: measured on other data than its column.")
+        notes.append("- § kept out of means and best figures:")
+        notes += [
+            f"  - {_name(row.label)}, {_escape(column.label)}: {_escape(cell.apart)}"
+            for row in table.rows
+            for column, cell in zip(board.columns, row.cells, strict=True)
+            if cell and cell.apart
+        ]
     if any(row.unprompted for row in table.rows):
         notes.append("- † ran without a prompt that this model's family has.")
     if any(row.truncated for row in table.rows):
@@ -124,9 +138,8 @@ def _seen(table: Table) -> list[str]:
     """What the models have seen, a row a model and a column a task, where any has seen something."""
     board = table.board
     tasks = {column.task: (column.title or column.task, i) for i, column in enumerate(board.columns)}
-    known = [row for row in table.rows if set(row.means) - {"unknown"}]
-    seen = [row for row in known if "in-domain" in row.means or any(_in_domain(cell) for cell in row.cells)]
-    if not seen:
+    known = [row for row in table.rows if any(_domain(cell) in ("in-domain", "out-of-domain") for cell in row.cells)]
+    if not any(_domain(cell) == "in-domain" for row in known for cell in row.cells):
         return []
     whose = ["source"] if table.mixed else []
     heads = ["model", *whose, *(_escape(title) for title, _ in tasks.values()), "in-domain mean", "out-of-domain mean"]
@@ -135,7 +148,7 @@ def _seen(table: Table) -> list[str]:
         first = {column.task: cell for column, cell in zip(board.columns, row.cells, strict=True) if cell}
         words = [(exposure := first[task].exposure) and exposure.word if task in first else "" for task in tasks]
         lines.append([
-            _escape(row.label), *([row.whose] if whose else []), *(word or "" for word in words),
+            _name(row.label), *([row.whose] if whose else []), *(word or "" for word in words),
             *(_mean(row, domain) for domain in ("in-domain", "out-of-domain")),
         ])  # fmt: skip
     over = f"the columns of {_escape(board.average.name)}" if board.average else "all columns"
@@ -145,7 +158,9 @@ def _seen(table: Table) -> list[str]:
         "and nothing is ranked by them.",
     ]
     if left := len(table.rows) - len(known):
-        notes.append(f"- Left out: {left} row{'s' * (left > 1)} of whose models nobody says anything.")
+        notes.append(
+            f"- Left out: {left} row{'s' * (left > 1)} of which nobody says what the model has seen of the columns."
+        )
     contradicted = [
         line
         for row in table.rows
@@ -157,8 +172,8 @@ def _seen(table: Table) -> list[str]:
     return ["## What the models have seen", _grid(heads, lines, 1 + len(whose)), "\n".join(notes)]
 
 
-def _in_domain(cell: Cell | None) -> bool:
-    return bool(cell and cell.exposure and cell.exposure.domain == "in-domain")
+def _domain(cell: Cell | None) -> str:
+    return cell.exposure.domain if cell and cell.exposure else ""
 
 
 def _mean(row: Row, domain: str) -> str:
@@ -175,7 +190,7 @@ def _intervals(table: Table) -> list[str]:
     if not rows:
         return []
     heads = ["model", *(_escape(table.board.columns[i].label) for i in columns)]
-    lines = [[_escape(row.label), *(_interval(row.cells[i]) for i in columns)] for row in rows]
+    lines = [[_name(row.label), *(_interval(row.cells[i]) for i in columns)] for row in rows]
     note = f"- Low to high, and the ranks left open among these rows: {table.method}."
     return ["## Intervals", _grid(heads, lines, 1), note]
 
@@ -209,4 +224,9 @@ def _width(text: str) -> int:
 
 def _escape(text: str) -> str:
     visible = "".join(c if unicodedata.category(c) not in ("Cc", "Cf") else " " for c in text)
-    return re.sub(r"([\\`*\[\]<>|&])", r"\\\1", visible).strip()
+    return re.sub(r"([\\`*\[\]<>|&~]|(?<!\w)_|_(?!\w))", r"\\\1", visible).strip()
+
+
+def _name(label: str) -> str:
+    """A row's name, without the signs that say something of a figure."""
+    return _escape(label.translate(_SIGNS))

@@ -1,31 +1,22 @@
-"""Published figures against the same figures computed here, in three classes that are kept apart.
+"""Published figures against the same figures computed here, in four classes that are kept apart.
 
-Measured: from run files or models. Derived: from finer figures that were published too. Not computable
-here: with what it would take. A figure is compared with everything at hand that gives it.
+Measured: from run files or models. Derived: recomputed from finer figures that were published too, as the
+best, the mean or the rank of them. Rounded: the same figure, which was published with more decimals
+elsewhere. Not computable here: with what it would take. A figure is compared with everything at hand that
+gives it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jbench.published import FAMILIES, cells
 from jbench.registry import own_tasks
-from jbench.reproduce.cell import (
-    DERIVED,
-    EQUAL,
-    INSIDE,
-    MEASURED,
-    NOT_COMPUTABLE,
-    OUTSIDE,
-    Cell,
-    Computed,
-    Printed,
-    compared,
-)
+from jbench.reproduce.cell import EQUAL, INSIDE, KINDS, OUTSIDE, Cell, Computed, Printed, Setting, compared
 from jbench.reproduce.means import of_parts
-from jbench.reproduce.measure import DIFFERS, Asked, Scores, of_results, of_runs, runnable
+from jbench.reproduce.measure import DIFFERS, Asked, Scores, comparable, of_results, of_runs, runnable
 from jbench.reproduce.simcse import RANKING, SETTING, of_grid, placed, tables
 from jbench.types import Result, Track, UsageError, unknown
 
@@ -42,12 +33,19 @@ def published(source: str | None = None) -> list[Printed]:
 
 
 def reproduce(
-    wanted: Sequence[Printed], results: Sequence[Result], failures: Mapping[tuple[str, str], str], track: Track
+    wanted: Sequence[Printed],
+    results: Sequence[Result],
+    failures: Mapping[tuple[str, str], str],
+    data: Mapping[tuple[str, int], str],
+    say: Callable[[str], None],
+    track: Track,
 ) -> list[Cell]:
     """Each figure of ``wanted`` compared with what ``results``, run files and finer figures give.
 
-    ``failures`` says, by model and task, why a model gave no result where it was scored for this.
+    ``failures`` says, by model and task, why a model gave no result where it was scored for this. For
+    ``data`` and ``say`` see `jbench.reproduce.measure.comparable`.
     """
+    results = comparable(wanted, results, data, say)
     figures = {(one.origin, one.place): one for one in published()}
     fine = of_grid()
     runs = of_runs(wanted, results, track)
@@ -55,14 +53,14 @@ def reproduce(
     for one in wanted:
         run = runs.get(one)
         derived = (fine.get(placed(one)) if one.origin == "simcse" else None) or of_parts(one, figures)
-        ways: list[tuple[str, Computed | None, tuple[str, ...]]] = [(DERIVED, derived, ())]
+        ways: list[tuple[Computed | Setting | None, tuple[str, ...]]] = [(derived, ())]
         if isinstance(run, Scores):
-            ways.append((MEASURED, run.computed(one.measure), ()))
-        ways += [(MEASURED, scored.computed(one.measure), DIFFERS) for scored in of_results(one, results)]
-        mine = [compared(one, kind, computed, excuses) for kind, computed, excuses in ways if computed]
+            ways.append((run.computed(one.measure), ()))
+        ways += [(scored.computed(one.measure), DIFFERS) for scored in of_results(one, results)]
+        mine = [compared(one, computed, excuses) for computed, excuses in ways if computed]
         if not mine:
             why = failures.get((Asked.of(one).model, one.task)) or (run if isinstance(run, str) else _needs(one))
-            mine = [Cell(one, NOT_COMPUTABLE, reason=why)]
+            mine = [Cell(one, reason=why)]
         found += mine
     return found
 
@@ -95,7 +93,6 @@ def _because(one: Printed) -> str:
 
 def tally(found: Sequence[Cell]) -> list[dict[str, Any]]:
     """How many figures of each source and class were compared, by verdict."""
-    kinds = (MEASURED, DERIVED, NOT_COMPUTABLE)
     by_kind = Counter((cell.printed.origin, cell.kind) for cell in found)
     verdicts = Counter((cell.printed.origin, cell.kind, cell.verdict) for cell in found)
     open_ = Counter((cell.printed.origin, cell.kind) for cell in found if cell.unexplained)
@@ -108,6 +105,6 @@ def tally(found: Sequence[Cell]) -> list[dict[str, Any]]:
             "without a reason": open_[source, kind],
         }
         for source in FAMILIES
-        for kind in kinds
+        for kind in KINDS
         if by_kind[source, kind]
     ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from jbench.published import PublishedCell
 
-MEASURED, DERIVED, NOT_COMPUTABLE = "measured", "derived", "not computable"
-"""From runs or models; from figures that were published too; neither, here."""
+MEASURED, DERIVED, ROUNDED, NOT_COMPUTABLE = KINDS = ("measured", "derived", "rounded", "not computable")
+"""From runs or models; recomputed from finer figures; the same figure, elsewhere with more decimals; none, here."""
 EQUAL, INSIDE, OUTSIDE = "equal", "inside", "outside"
 UNEXPLAINED = "no reason known"
 _MISPRINT = "misprint: "
@@ -53,21 +53,57 @@ class Printed:
 
 @dataclass(frozen=True)
 class Computed:
-    """A figure computed here, the smallest and largest that it could be, and what it was made from.
+    """A figure computed here, the smallest and largest that it could be, what it was made from and how.
 
     It could be another where documents tie, or where the figures that it was made from are rounded.
-    A setting is a text, which could be no other.
     """
 
-    value: float | str
+    value: float
     low: float
     high: float
     made_from: str
+    kind: str
 
     @classmethod
-    def about(cls, value: float, slack: float, made_from: str) -> Computed:
+    def about(cls, value: float, slack: float, made_from: str, kind: str = DERIVED) -> Computed:
         """A value that may be off by ``slack``."""
-        return cls(value, value - slack, value + slack, made_from)
+        return cls(value, value - slack, value + slack, made_from, kind)
+
+    def verdict(self, printed: Printed) -> str:
+        """`EQUAL` when the value rounds to what was printed, `INSIDE` when one that it could be does."""
+        value, off = float(printed.text), printed.half + _BINARY
+        if abs(self.value - value) <= off:
+            return EQUAL
+        return INSIDE if self.low - off <= value <= self.high + off else OUTSIDE
+
+    def shown(self, printed: Printed) -> str:
+        """The value with two decimals more than the printed one."""
+        return f"{self.value:.{printed.decimals + 2}f}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"computed": self.value, "low": self.low, "high": self.high, "from": self.made_from}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting found here, a text that could be no other."""
+
+    text: str
+    made_from: str
+    kind: ClassVar[str] = DERIVED
+
+    def verdict(self, printed: Printed) -> str:
+        """`EQUAL` or `OUTSIDE`."""
+        return EQUAL if self.text == printed.text else OUTSIDE
+
+    def shown(self, printed: Printed) -> str:
+        """The text."""
+        return self.text
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"computed": self.text, "low": None, "high": None, "from": self.made_from}
 
 
 @dataclass(frozen=True)
@@ -78,10 +114,14 @@ class Cell:
     """
 
     printed: Printed
-    kind: str
     verdict: str = ""
     reason: str = ""
-    computed: Computed | None = None
+    computed: Computed | Setting | None = None
+
+    @property
+    def kind(self) -> str:
+        """Which of `KINDS` it is."""
+        return self.computed.kind if self.computed else NOT_COMPUTABLE
 
     @property
     def unexplained(self) -> bool:
@@ -90,24 +130,20 @@ class Cell:
 
     @property
     def shown(self) -> str:
-        """The computed figure with two decimals more than the printed one."""
-        value = self.computed.value if self.computed else ""
-        return value if isinstance(value, str) else f"{value:.{self.printed.decimals + 2}f}"
+        """What was computed, for people."""
+        return self.computed.shown(self.printed) if self.computed else ""
 
     def as_dict(self) -> dict[str, Any]:
         """As ``jbench reproduce --json`` prints it."""
-        one, found = self.printed, self.computed
-        number = found is not None and not isinstance(found.value, str)
+        one = self.printed
+        nothing = {"computed": None, "low": None, "high": None, "from": ""}
         return {
             "source": one.origin,
             "model": one.model,
             "task": one.task,
             "measure": one.measure,
             "published": one.text,
-            "computed": found.value if found else None,
-            "low": found.low if found and number else None,
-            "high": found.high if found and number else None,
-            "from": found.made_from if found else "",
+            **(self.computed.as_dict() if self.computed else nothing),
             "class": self.kind,
             "verdict": self.verdict,
             "reason": self.reason,
@@ -115,17 +151,11 @@ class Cell:
         }
 
 
-def compared(printed: Printed, kind: str, computed: Computed, excuses: tuple[str, ...] = ()) -> Cell:
+def compared(printed: Printed, computed: Computed | Setting, excuses: tuple[str, ...] = ()) -> Cell:
     """What was printed against what was computed.
 
-    Equal means: the computed value rounds to what was printed. Inside: a value that it could be does. Of
-    what lies outside a note of the source's is the reason: a misprint, or one that begins as ``excuses``.
+    Of what lies outside a note of the source's is the reason: a misprint, or one that begins as ``excuses``.
     """
-    if isinstance(computed.value, str):
-        verdict = EQUAL if computed.value == printed.text else OUTSIDE
-    else:
-        value, off = float(printed.text), printed.half + _BINARY
-        inside = computed.low - off <= value <= computed.high + off
-        verdict = EQUAL if abs(computed.value - value) <= off else INSIDE if inside else OUTSIDE
+    verdict = computed.verdict(printed)
     reasons = (note for note in printed.notes if note.startswith((_MISPRINT, *excuses)))
-    return Cell(printed, kind, verdict, next(reasons, UNEXPLAINED) if verdict == OUTSIDE else "", computed)
+    return Cell(printed, verdict, next(reasons, UNEXPLAINED) if verdict == OUTSIDE else "", computed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from jbench.registry import own_tasks
-from jbench.reproduce.cell import Computed, Place, Printed
+from jbench.reproduce.cell import ROUNDED, Computed, Place, Printed
 
 Figures = Mapping[tuple[str, Place], Printed]
 """What was printed, by origin and place."""
@@ -46,7 +46,7 @@ def of_parts(one: Printed, figures: Figures) -> Computed | None:
     if mean := _means().get((one.origin, one.task)):
         return mean.computed(one.model, figures)
     if one.origin == "jacolbert-card" and (fine := figures.get(("jacolbert", one.place))):
-        return Computed.about(float(fine.text), fine.half, "the five decimals of the benchmark's README")
+        return Computed.about(float(fine.text), fine.half, "the five decimals of the benchmark's README", ROUNDED)
     return None
 
 

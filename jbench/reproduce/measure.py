@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jbench.evaluate import Failure, evaluate
+from jbench.metrics import parse
 from jbench.models.options import DTYPES, Options
 from jbench.models.runfile import runfile
 from jbench.published.runs import run_files
 from jbench.registry import PUBLISHED, own_tasks
-from jbench.reproduce.cell import Computed, Printed
+from jbench.reproduce.cell import MEASURED, Computed, Printed
 from jbench.source import Missing, Source
 from jbench.task import Loaded, Task, load
 from jbench.types import JbenchError, Result, Track
@@ -75,20 +76,67 @@ class Scores:
     @classmethod
     def of(cls, result: Result) -> Scores:
         """Those of a result."""
-        return cls(result.scores, result.ties, f"{result.model} @ {result.revision[:14]} ({result.adapter})")
+        return cls(result.scores, result.ties, f"{result.model} @ {result.revision[:18]} ({result.adapter})")
 
     def computed(self, measure: str) -> Computed | None:
         """One of them, with what ties could make of it."""
         if measure not in self.scores:
             return None
         value = self.scores[measure]
-        return Computed(value, *self.ties.get(measure, (value, value)), self.made_from)
+        return Computed(value, *self.ties.get(measure, (value, value)), self.made_from, MEASURED)
 
 
 def runnable(printed: Printed) -> Task | None:
     """The task of a figure, if it is one that can be run here."""
     task = own_tasks().get(printed.task)
     return task if task and task.group != PUBLISHED else None
+
+
+def comparable(
+    wanted: Iterable[Printed],
+    results: Iterable[Result],
+    data: Mapping[tuple[str, int], str],
+    say: Callable[[str], None],
+) -> list[Result]:
+    """The results of the models and tasks of ``wanted`` that figures may be compared with.
+
+    They are on the task's data: its sha256 is that in ``data``, by task and version, or else of the data as it
+    is at hand. They keep the scores that are by jbench's own definitions. What is left out, and a task whose data
+    is not at hand, so that nothing was left out, is named to ``say``.
+    """
+    tasks = {(task.id, task.version): task for one in wanted if (task := runnable(one))}
+    models = {Asked.of(one).model for one in wanted}
+    runs = {file.sha256 for file in run_files().files}
+    known, kept = dict(data), []
+    for result in results:
+        place = result.task, result.task_version
+        if place not in tasks or (result.model not in models and result.revision not in runs):
+            continue
+        task, who = tasks[place], f"{Scores.of(result).made_from} on {result.task}"
+        if place not in known:
+            known[place] = _sha256_of(task, say)
+        mine, theirs = str(result.data.get("sha256", "")), known[place]
+        if theirs and mine != theirs:
+            say(f"{who} is left out: measured on other data (sha256 {mine[:12] or 'missing'}, not {theirs[:12]})")
+            continue
+        scores = {}
+        for measure in filter(result.scores.__contains__, task.measures):
+            by, ours = result.definitions.get(measure), parse(measure).definition
+            if by == ours:
+                scores[measure] = result.scores[measure]
+            else:
+                say(f"{who}: {measure} is left out: by another definition ({by!r:.80}, not {ours})")
+        kept.append(replace(result, scores=scores))
+    return kept
+
+
+def _sha256_of(task: Task, say: Callable[[str], None]) -> str:
+    """The sha256 of a task's data; empty where it is not at hand."""
+    try:
+        return str(load(task).data.sha256)
+    except JbenchError as error:
+        say(f"{task.id}: on which data results were measured is not checked: {error}")
+        return ""
 
 
 def of_runs(wanted: Sequence[Printed], results: Sequence[Result], track: Track) -> dict[Printed, Scores | str]:
@@ -103,7 +151,11 @@ def of_runs(wanted: Sequence[Printed], results: Sequence[Result], track: Track) 
     if of_task:
         measures = tuple(dict.fromkeys(one.measure for one in of_task))
         task = replace(task, measures=measures, main=measures[0])
-    known = {result.revision: Scores.of(result) for result in results if _is_on(result, task)}
+    known = {
+        result.revision: Scores.of(result)
+        for result in results
+        if _is_on(result, task) and result.scores.keys() >= set(task.measures)
+    }
     loaded: list[Loaded] = []
     found: dict[str, Scores | str] = {}
     advance = track("run files", len(files))

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from jbench.published import grid
-from jbench.reproduce.cell import Computed, Place, Printed
+from jbench.reproduce.cell import DERIVED, ROUNDED, Computed, Place, Printed, Setting
 
 RANKING, SETTING = "ranking of ", "best setting"
 """Tables that hold no scores, in the place of a task."""
@@ -41,15 +41,18 @@ def tables() -> list[Printed]:
     return ranks + settings
 
 
-def of_grid() -> dict[Place, Computed]:
-    """What the grid gives for the report's tables; find a figure by `placed`."""
+def of_grid() -> dict[Place, Computed | Setting]:
+    """What the grid gives for the report's tables; find a figure by `placed`.
+
+    Of the unsupervised runs only the best are at hand, so that their scores are the report's own with more decimals.
+    """
     every = grid.rows("sup-all")
     best = _best(every)
-    found = _scores("sup", best, "the best of sup-all.csv")
-    found |= _scores("unsup", grid.rows("unsup-best"), "unsup-best.csv")
+    found = _scores("sup", best, "the best of sup-all.csv", DERIVED)
+    found |= _scores("unsup", grid.rows("unsup-best"), "unsup-best.csv", ROUNDED)
     for row in best:
         place = _place(row["model"], SETTING, f"supervised, {row['data']}")
-        found[place] = Computed(_setting(row), 0, 0, "sup-all.csv: the best on JSICK val")
+        found[place] = Setting(_setting(row), "sup-all.csv: the best on JSICK val")
     rates: dict[str, list[_Row]] = defaultdict(list)
     for row in every:
         rates[row["lr"]].append(row)
@@ -69,22 +72,22 @@ def _place(model: str, task: str, measure: str) -> Place:
     return model.lower(), task, measure
 
 
-def _scores(way: str, best: Sequence[_Row], source: str) -> dict[Place, Computed]:
-    found: dict[Place, Computed] = {}
+def _scores(way: str, best: Sequence[_Row], source: str, kind: str) -> dict[Place, Computed | Setting]:
+    found: dict[Place, Computed | Setting] = {}
     for row in best:
         name = f"{row['model']} ({way}-simcse {row['data']})"
         for column, task in _COLUMNS.items():
-            found[_place(name, task, "spearman")] = _score(float(row[column]), source)
-        found[_place(name, "simcse-mean@3", "mean")] = _score(_average(row), source)
+            found[_place(name, task, "spearman")] = _score(float(row[column]), source, kind)
+        found[_place(name, "simcse-mean@3", "mean")] = _score(_average(row), source, DERIVED)
     found |= _ranked("models", _WAYS[way], _mean_ranks(best, "model", ("data",)), source)
     return found | _ranked("data sets", _WAYS[way], _mean_ranks(best, "data", ("model",)), source)
 
 
-def _score(points: float, source: str) -> Computed:
-    return Computed.about(points / 100, 0.5e-8, source)
+def _score(points: float, source: str, kind: str) -> Computed:
+    return Computed.about(points / 100, 0.5e-8, source, kind)
 
 
-def _ranked(what: str, column: str, ranks: Mapping[str, float], source: str) -> dict[Place, Computed]:
+def _ranked(what: str, column: str, ranks: Mapping[str, float], source: str) -> dict[Place, Computed | Setting]:
     return {
         _place(name, RANKING + what, column): Computed.about(rank, 0, f"ranks in {source}")
         for name, rank in ranks.items()
