@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests", "boards"]
+nox.options.sessions = ["lint", "types", "tests", "long", "boards"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.default_venv_backend = "virtualenv"
 # Inside an environment that has everything, `nox --no-venv` runs the sessions as they are.
@@ -44,6 +44,13 @@ def tests(session: nox.Session) -> None:
     """The default suite; JBENCH_MIRROR names a folder of real data."""
     install(session, "dev")
     session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def long(session: nox.Session) -> None:
+    """The tests that take long, most of them on real data."""
+    install(session, "dev")
+    session.run("pytest", "-n", "2", "-m", "long", *session.posargs)
 
 
 @nox.session

@@ -322,6 +322,7 @@ def test_a_table_is_mapped_from_disk_not_read(many):
     assert table.table.path.endswith(".arrow")
 
 
+@pytest.mark.long
 def test_two_hundred_thousand_passages_are_loaded_without_holding_them(tmp_path):
     """Python's and Arrow's allocations, from the packed file to the checked and hashed collection."""
     text = "日本語の本文です。" * 20

@@ -271,6 +271,7 @@ def test_a_broken_package_is_named(tmp_path):
     assert "plug-in rice (rice_tasks): ZeroDivisionError" in line(done)
 
 
+@pytest.mark.long
 def test_a_hub_checkpoint_is_known_by_its_commit_and_gets_its_familys_prompts(tmp_path, dense_bert):
     commit = "0123456789abcdef0123456789abcdef01234567"
     repo = tmp_path / "hub" / "models--intfloat--multilingual-e5-small"
@@ -486,6 +487,7 @@ def test_without_a_name_the_boards_are_listed(tmp_path):
     assert "retrieval-ja.v1" in jbench("board", cwd=tmp_path).stdout
 
 
+@pytest.mark.long
 def test_without_a_name_all_boards_become_pages_with_an_index(tmp_path):
     (path,) = (ROOT / "leaderboards" / "results").glob("ngram/*/mini-sts*.json")
     (folder := tmp_path / "r" / "m" / "1").mkdir(parents=True)

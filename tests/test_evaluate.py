@@ -290,6 +290,7 @@ def test_many_processes_may_share_one_folder(tmp_path):
     assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 2
 
 
+@pytest.mark.long
 def test_a_kill_at_any_write_leaves_results_whole(tmp_path):
     program = """
         import os, signal, sys

@@ -710,6 +710,7 @@ def test_what_is_typed_wrong_is_one_line(arguments, says, tmp_path):
     assert done.stdout == ""
 
 
+@pytest.mark.long
 def test_a_conversion_asked_for_at_the_command_line_serves_a_run(tmp_path, dense_bert):
     pickled(dense_bert, tmp_path / "mine")
     assert "converted" in jbench("fetch", "--convert", "./mine", cwd=tmp_path).stdout

@@ -143,6 +143,7 @@ def mteb_task(task, data):
     return Rows()
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("task", ["jsts@valid1457", "jsick@test4927", "jsquad@valid1145"])
 def test_a_random_bert_scores_as_mteb_says(task, mirror, random_bert, tmp_path):

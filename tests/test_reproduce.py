@@ -591,6 +591,7 @@ def test_a_model_that_fails_is_said_and_costs_no_other(checkpoints):
 MEASURED = [("ruri", "measured", 7, 6, 1, 0, 0), ("jqara", "measured", 52, 10, 42, 0, 0)]
 
 
+@pytest.mark.long
 def test_every_measured_and_derived_figure_holds_or_has_a_written_reason(mirror, nowhere):
     done = jbench("--json")
     found = json.loads(done.stdout)

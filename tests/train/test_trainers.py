@@ -169,6 +169,7 @@ def crash():
     raise ZeroDivisionError
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "how", "error"),
     [
