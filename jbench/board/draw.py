@@ -11,7 +11,7 @@ from jbench.published import FAMILIES, PublishedCell
 from jbench.registry import Board
 from jbench.resample import Values
 from jbench.task import Task
-from jbench.types import Result, unknown
+from jbench.types import Result, Track, unknown
 
 
 def draw(
@@ -21,18 +21,20 @@ def draw(
     tasks: Mapping[str, Task] | None = None,
     values: Callable[[Result], Values | None] = lambda result: None,
     data: Mapping[tuple[str, int], str] | None = None,
+    track: Track = lambda label, total: lambda step: None,
 ) -> Table:
     """The table of ``board`` over ``results`` and what others ``published``; what has no column is left out.
 
     ``tasks`` (by id) tell what their data is, and so what each model has seen of it; ``values`` gives the
     per-query values of a result, for intervals and ranks; ``data`` the sha256 of the data by task and
-    version where it is known: else most results decide, and where as many say one as another, none counts.
+    version where it is known: else most results decide, and where as many say one as another, none counts;
+    ``track`` hears of each column that was resampled.
 
     :raises UsageError: for a board that names an unknown source of published numbers.
     """
     if stray := [source for source in board.published if source not in FAMILIES]:
         raise unknown(f"published source of board {board.id}", stray[0], FAMILIES)
-    rows, method, complaints = measured_rows(board, results, tasks or {}, values, data or {})
+    rows, method, complaints = measured_rows(board, results, tasks or {}, values, data or {}, track)
     rows += published_rows(board, published, tasks or {})
     ordered = tuple(sorted(rows, key=_rank))
     known = {column.task: tasks[column.task] for column in board.columns if tasks and column.task in tasks}

@@ -21,7 +21,7 @@ from jbench.resample import Values, disproof
 from jbench.results import same_figures
 from jbench.statistics import Spread
 from jbench.task import Task
-from jbench.types import Result, Unavailable, UsageError
+from jbench.types import Advance, Result, Track, Unavailable, UsageError
 
 Place = tuple[str, int]
 """A task and its version."""
@@ -42,6 +42,7 @@ def measured_rows(
     tasks: Mapping[str, Task],
     values: Callable[[Result], Values | None],
     data: Mapping[Place, str],
+    track: Track,
 ) -> tuple[list[Row], str, list[str]]:
     """The rows of ``results`` that have a column, how their intervals came about, and what was kept out.
 
@@ -58,7 +59,7 @@ def measured_rows(
         for row in grouped.values()
     ]
     names = labels([next(iter(row.values())).result for row in rows])
-    spread, unsure = _spread(board, rows, names)
+    spread, unsure = _spread(board, rows, names, track("intervals, by column", len(board.columns)))
     kept_out = [
         f"{name} on {one.result.task}: {reason}"
         for name, row in zip(names, rows, strict=True)
@@ -133,7 +134,7 @@ def _other_definition(result: Result, measure: str) -> str:
 
 
 def _spread(
-    board: Board, rows: Sequence[Mapping[Place, _Shown]], names: Sequence[str]
+    board: Board, rows: Sequence[Mapping[Place, _Shown]], names: Sequence[str], advance: Advance
 ) -> tuple[list[list[Spread | None]], list[str]]:
     """For each row and column what resampling says of the score, and what could not be resampled."""
     found, complaints = [], []
@@ -145,6 +146,7 @@ def _spread(
         found.append(spreads)
         told = zip(names, reasons, strict=True)
         complaints += [f"{name} on {column.id}: no interval: {reason}" for name, reason in told if reason]
+        advance(1)
     return [list(row) for row in zip(*found, strict=True)], complaints
 
 

@@ -73,7 +73,7 @@ def print_json(value: Any) -> None:
 def drawn(board: Board, folders: list[Path] | None, task_dirs: list[Path] | None = None) -> Table:
     """The table of a board over the project's baselines and the results in ``folders``; says what it lacks."""
     from jbench.board import draw
-    from jbench.progress import say
+    from jbench.progress import display, say
     from jbench.published import cells, imported
     from jbench.registry import all_tasks, column_faults
     from jbench.resample import beside
@@ -85,14 +85,10 @@ def drawn(board: Board, folders: list[Path] | None, task_dirs: list[Path] | None
     own, *others = roots(folders)
     found = located([own, *others], say)
     at = {id(result): path for path, result in found.items()}
-    table = draw(
-        board,
-        [*found.values()],
-        (*(cells() if board.published else ()), *imported([own, *others], say)),
-        tasks,
-        lambda result: beside(at[id(result)], result),
-        data_hashes(read_all([own], lambda complaint: None)),
-    )
+    numbers = (*(cells() if board.published else ()), *imported([own, *others], say))
+    data = data_hashes(read_all([own], lambda complaint: None))
+    with display() as shown:
+        table = draw(board, [*found.values()], numbers, tasks, lambda one: beside(at[id(one)], one), data, shown.track)
     for complaint in table.complaints:
         say(complaint)
     return table
