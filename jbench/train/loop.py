@@ -12,25 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from jbench.files import writing_folder
 from jbench.models.checkpoint import Checkpoint
-from jbench.train import colbert, contrastive, reranker, simcse
+from jbench.train import colbert, contrastive, reranker, running, simcse
 from jbench.train.base import open_base
 from jbench.train.batches import planned
 from jbench.train.output import describe
 from jbench.train.prepared import Prepared, devices, rank
 from jbench.train.recipes import ColBERT, Contrastive, Recipe, Reranker, SimCSE
-from jbench.train.running import (
-    begin,
-    check_devices,
-    check_installed,
-    check_place,
-    check_same,
-    ended,
-    facts_of,
-    last_whole,
-    optimizer,
-    precision_of,
-    quiet,
-)
 from jbench.train.watch import Best, Stop, watch
 from jbench.types import Unavailable, UsageError
 
@@ -57,27 +44,27 @@ def train(
     :raises Unavailable: when the base model or the disk is not to be had, or memory does not suffice.
     :raises KeyboardInterrupt: after a signal, once a checkpoint is written; SystemExit for SIGTERM.
     """
-    check_installed()
+    running.check_installed()
     from transformers import set_seed
 
     first = rank() == 0
     say = say if first else lambda message: None
     work = output.with_name(f"{output.name}.training")
     if first:
-        check_place(output, work, resume)
+        running.check_place(output, work, resume)
     if not sets:
         raise UsageError(f"{recipe.name} needs data; the report's is {', '.join(recipe.data)}")
-    check_devices()
+    running.check_devices()
     base = open_base(recipe.base)
-    facts = facts_of(recipe, sets, base)
+    facts = running.facts_of(recipe, sets, base)
     if resume:
-        check_same(facts, work)
+        running.check_same(facts, work)
     set_seed(recipe.seed)
-    with quiet():
+    with running.quiet():
         prepared = _prepared(recipe, base, sets)
         if first and not resume:
-            begin(facts, work)
-        last = last_whole(work) if resume else None
+            running.begin(facts, work)
+        last = running.last_whole(work) if resume else None
         best = Best.load(last) if last else Best()
         stop = Stop()
         trainer = _trainer(recipe, prepared, work, best, stop, resumed=last is not None, say=say)
@@ -88,12 +75,12 @@ def train(
             trainer.train(resume_from_checkpoint=str(last) if last else None)
         history: list[dict[str, float]] = trainer.state.log_history
         done = trainer.state.global_step
-        ended(stop, done, len(prepared.plan), say)
+        running.ended(stop, done, len(prepared.plan), say)
         if first:
             _finish(prepared, trainer, best)
             with writing_folder(output) as folder:
                 prepared.finished().save_pretrained(str(folder), create_model_card=False)
-                describe(folder, recipe, base, sets, done, precision_of(recipe), best, command)
+                describe(folder, recipe, base, sets, done, running.precision_of(recipe), best, command)
             shutil.rmtree(work, ignore_errors=True)
     return history
 
@@ -117,7 +104,7 @@ def _trainer(
     import torch
     from transformers import PrinterCallback
 
-    steps, precision = len(prepared.plan), precision_of(recipe)
+    steps, precision = len(prepared.plan), running.precision_of(recipe)
     evaluated = prepared.evaluator is not None
     arguments = prepared.arguments(
         output_dir=str(work),
@@ -158,7 +145,7 @@ def _trainer(
         train_dataset=dict(prepared.rows),
         loss=prepared.loss,
         evaluator=prepared.evaluator,
-        optimizers=optimizer(recipe, prepared.model, steps),
+        optimizers=running.optimizer(recipe, prepared.model, steps),
         callbacks=[watch(best, prepared.metric, stop, say)],
     )
     made.remove_callback(PrinterCallback)

@@ -12,22 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jbench.files import writing_folder
+from jbench.train import running
 from jbench.train.base import MARKERS
 from jbench.train.output import describe
 from jbench.train.recipes import Masked, steps_of
-from jbench.train.running import (
-    begin,
-    check_devices,
-    check_installed,
-    check_place,
-    check_same,
-    ended,
-    facts_of,
-    last_whole,
-    optimizer,
-    precision_of,
-    quiet,
-)
 from jbench.train.watch import Best, Stop, watch
 from jbench.types import UsageError
 
@@ -59,26 +47,26 @@ def train(
     """
     from transformers import PrinterCallback, TrainingArguments, set_seed
 
-    check_installed()
+    running.check_installed()
     work = output.with_name(f"{output.name}.training")
-    check_place(output, work, resume)
+    running.check_place(output, work, resume)
     if not sets:
         raise UsageError(f"{recipe.name} learns from texts: name some with --data, such as jaquad or text:FILE.parquet")
-    check_devices()
-    facts = facts_of(recipe, sets, None)
+    running.check_devices()
+    facts = running.facts_of(recipe, sets, None)
     if resume:
-        check_same(facts, work)
+        running.check_same(facts, work)
     else:
-        begin(facts, work)
+        running.begin(facts, work)
     set_seed(recipe.seed)
-    with quiet():
+    with running.quiet():
         tokenizer = _tokenizer(recipe, sets, work)
         blocks = _blocks(recipe, sets, tokenizer)
         steps = steps_of(recipe, len(blocks))
         say(f"{len(tokenizer):,} pieces, {len(blocks):,} blocks of {recipe.max_length}; {steps:,} steps")
         model = _model(recipe, tokenizer)
-        last, stop = last_whole(work) if resume else None, Stop()
-        precision = precision_of(recipe)
+        last, stop = running.last_whole(work) if resume else None, Stop()
+        precision = running.precision_of(recipe)
         arguments = TrainingArguments(
             output_dir=str(work),
             max_steps=steps,
@@ -104,13 +92,13 @@ def train(
             args=arguments,
             train_dataset=_in_reading_order(blocks, steps * recipe.batch_size, recipe.seed),
             data_collator=partial(_masked, tokenizer=tokenizer, share=recipe.masked, seed=recipe.seed),
-            optimizers=optimizer(recipe, model, steps),
+            optimizers=running.optimizer(recipe, model, steps),
             callbacks=[watch(Best(), "", stop, say)],
         )
         trainer.remove_callback(PrinterCallback)
         with stop.listening():
             trainer.train(resume_from_checkpoint=str(last) if last else None)
-        ended(stop, trainer.state.global_step, steps, say)
+        running.ended(stop, trainer.state.global_step, steps, say)
         with writing_folder(output) as folder:
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
