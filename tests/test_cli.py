@@ -391,6 +391,7 @@ def test_ctrl_c_ends_with_130_keeps_what_is_finished_and_goes_on(tmp_path):
     slow = TASK.replace("def load():", "def load():\n    import time, os\n    time.sleep(float(os.environ['SLOW']))")
     (tmp_path / "mine" / "rice.py").write_text(slow)
     command = ["run", "ngram", "--task", "mini-sts@v1", "--task", "rice@v1", "--task-dir", "mine"]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the children of a job in the background ignore it
     running = subprocess.Popen(
         [sys.executable, "-m", "jbench", *command],
         cwd=tmp_path,

@@ -507,15 +507,15 @@ def test_the_verb_writes_cards_of_one_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("README.md").write_text("---\nlicense: mit\n---\n# A\n")
     done = jbench("export", "ngram", "--output", "README.md")
-    assert done.stderr == "README.md: 7 results in model-index, 0 older replaced, 0 of others kept\n"
+    assert done.stderr == "README.md: 8 results in model-index, 0 older replaced, 0 of others kept\n"
     assert (
-        "1 result in model-index, 7 older replaced"
+        "1 result in model-index, 8 older replaced"
         in jbench("export", "ngram", "--task", "mini-qa", "--output", "README.md").stderr
     )
     done = jbench("export", "ngram", "--output", ".eval_results/jbench.yaml")
     assert "mini-qa@v1 is left out: no hub id is known for its data set" in done.stderr
     found = yaml.safe_load(Path(".eval_results/jbench.yaml").read_text())
-    assert [one["dataset"]["id"] for one in found] == ["hpprc/jsick", "shunk031/JGLUE", "mteb/JSTS"]
+    assert [one["dataset"]["id"] for one in found] == ["hpprc/jsick", "shunk031/JGLUE", "mteb/JSTS", "mteb/JSTS"]
 
 
 def test_hub_ids_are_those_of_the_exposure_ledger():
