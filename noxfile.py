@@ -92,3 +92,4 @@ def boards(session: nox.Session) -> None:
                     session.run(
                         "jbench", "board", path.stem, "--format", form, "--results", results, "--output", out, "--check"
                     )
+        session.run("jbench", "reproduce", "claims", "--output", "leaderboards/claims.md", "--check")

@@ -137,7 +137,7 @@ def compare(
     )
     if isinstance(values, str):
         return replace(plain, reason=values)
-    _check_items(*values)
+    check_items(*values)
     try:
         return _tested(plain, *values)
     except Unavailable as error:
@@ -186,7 +186,7 @@ def rank_intervals(rows: Sequence[Values | None], measure: str, resamples: int =
     first = present[0]
     for row in present[1:]:
         _check_same(first.result, row.result, measure)
-        _check_items(first, row)
+        check_items(first, row)
     wins = _wins(np.stack([_shares(row, measure) for row in present], axis=1), resamples, seed)
     better, worse = wins.sum(axis=0), wins.sum(axis=1)
     found = iter(zip((1 + better).tolist(), (len(present) - worse).tolist(), strict=True))
@@ -212,7 +212,7 @@ def spreads(rows: Sequence[Values | None], measure: str) -> tuple[list[Spread | 
         try:
             first = next(iter(held.values()), row)
             _check_same(first.result, row.result, measure)
-            _check_items(first, row)
+            check_items(first, row)
             intervals[i] = _interval(row, measure)
             held[i] = row
         except JbenchError as error:
@@ -292,7 +292,11 @@ def _check_same(a: Result, b: Result, measure: str) -> None:
         raise UsageError(f"{lacking[0]} has no {measure} on {a.task}")
 
 
-def _check_items(a: Values, b: Values) -> None:
+def check_items(a: Values, b: Values) -> None:
+    """Refuse values of other questions, or of the same in another order.
+
+    :raises UsageError: saying how they differ.
+    """
     who = f"{a.result.model} and {b.result.model} cannot be compared on {a.result.task}"
     if a.items != b.items:
         stray = sorted(set(a.items) ^ set(b.items))

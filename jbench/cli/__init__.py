@@ -19,6 +19,7 @@ from jbench.cli.mine import mine
 from jbench.cli.overlap import overlap
 from jbench.cli.reproduce import reproduce
 from jbench.cli.run import fetch, run
+from jbench.cli.synth import synth
 from jbench.cli.train import train
 
 app = typer.Typer(
@@ -47,7 +48,7 @@ def _root(
     pass
 
 
-for verb in (run, tasks, models, fetch, board, compare, reproduce, overlap, mine, import_, export, train):
+for verb in (run, tasks, models, fetch, board, compare, reproduce, overlap, mine, import_, export, train, synth):
     app.command(verb.__name__.rstrip("_"))(verb)  # import is a word of Python's own
 
 

@@ -13,6 +13,7 @@ from jbench.cli.common import (
     ResultDirs,
     TaskDirs,
     chosen,
+    deliver,
     drawn,
     ending,
     print_json,
@@ -41,10 +42,9 @@ def board(
     task_dir: TaskDirs = None,
 ) -> None:
     """Draw a board from the project's own baselines and your results."""
-    from jbench.files import write
     from jbench.registry import find_board
     from jbench.render import FORMATS
-    from jbench.types import JbenchError, UsageError, unknown
+    from jbench.types import UsageError, unknown
 
     asked = format or (output.suffix[1:] if output else "")
     format = asked or "md"
@@ -59,12 +59,7 @@ def board(
     text = FORMATS[format](
         drawn(definition.model_copy(update={"cost": True}) if cost else definition, results, task_dir)
     )
-    if output is None:
-        typer.echo(text, nl=False)
-    elif not check:
-        write(output, text)
-    elif not output.is_file() or output.read_bytes() != text.encode():
-        raise JbenchError(f"{output} differs from what the results give; run again without --check to write it")
+    deliver(text, output, check)
 
 
 def _all_boards(

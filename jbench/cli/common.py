@@ -112,6 +112,19 @@ def roots(folders: list[Path] | None, new: bool = False) -> list[Path]:
     return [home("leaderboards") / "results", *(folders or [RESULTS])]
 
 
+def deliver(text: str, output: Path | None, check: bool) -> None:
+    """Print a text, or write it to ``output``, or with ``check`` hold that file to it."""
+    from jbench.files import write
+    from jbench.types import JbenchError
+
+    if output is None:
+        typer.echo(text, nl=False)
+    elif not check:
+        write(output, text)
+    elif not output.is_file() or output.read_bytes() != text.encode():
+        raise JbenchError(f"{output} differs from what the results give; run again without --check to write it")
+
+
 def teller(say: Callable[[str], None]) -> Callable[[Result | Failure], None]:
     """Says what came of each evaluation, and no line twice: a model that cannot be opened fails on every task."""
     said: set[str] = set()

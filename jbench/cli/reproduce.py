@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from jbench.cli.claims import claims
 from jbench.cli.common import RESULTS, Json, ResultDirs, ending, print_json, print_rows, roots, teller
 
 UNEXPLAINED = 1
 
 
 def reproduce(
-    source: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="simcse, jacolbert, jqara ...")] = None,
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="simcse, jacolbert, jqara ... or claims.")
+    ] = None,
     results: ResultDirs = None,
     models: Annotated[
         bool,
@@ -23,6 +28,18 @@ def reproduce(
         ),
     ] = False,
     device: Annotated[str | None, typer.Option(help="For --models: cpu, cuda, cuda:1 ...")] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="claims: train and evaluate what is missing in this folder (takes hours)."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="claims: with --work or --print, only this small model.")
+    ] = None,
+    print: Annotated[bool, typer.Option("--print", help="claims: show the commands, and run nothing.")] = False,
+    output: Annotated[Path | None, typer.Option(help="claims: write the table here instead of printing.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="claims: exit 1 when --output is not what would be written.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Compare published figures with the same figures computed here, or those of one source.
@@ -30,6 +47,10 @@ def reproduce(
     They are measured (from run files and results), derived (from finer figures that were published too), rounded
     (published elsewhere with more decimals), or not computable here. Without --models no socket is opened. Exit 1
     when one lies outside and nobody wrote why; with --models as run does when a model fails.
+
+    SOURCE claims: do the reports' orderings hold on small models that are trained here? Printed are their scores
+    over three seeds and for each claim held, reversed or undecided, from the project's results and --results, or
+    with --work DIR from what is trained and evaluated there.
     """
     from jbench.evaluate import Failure
     from jbench.models.options import Options
@@ -41,6 +62,12 @@ def reproduce(
     from jbench.results import data_hashes, read_all
     from jbench.types import UsageError
 
+    if source == "claims":
+        _refuse({"--models": models, "--device": device}, "published figures, not with claims")
+        claims(results, work, only, print, output, check, json)
+        return
+    asked = {"--work": work, "--only": only, "--print": print, "--output": output, "--check": check}
+    _refuse(asked, "jbench reproduce claims")
     wanted = published(source)
     if device and not models:
         raise UsageError("--device goes with --models")
@@ -76,3 +103,10 @@ def reproduce(
             typer.echo("\nnot computable here: what it would take")
             print_rows([{"cells": n, "needs": reason} for reason, n in needs.most_common()], json, ("cells", "needs"))
     raise ending(failed | ({UNEXPLAINED} if open_ else set()))
+
+
+def _refuse(asked: Mapping[str, object], what: str) -> None:
+    from jbench.types import UsageError
+
+    if stray := [option for option, value in asked.items() if value]:
+        raise UsageError(f"{stray[0]} goes with {what}")

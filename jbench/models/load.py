@@ -94,7 +94,10 @@ def _open(string: str, options: Options) -> Model:
     if colon and scheme not in CHECKPOINTS:
         raise unknown("model", string, (*LEXICAL, *_FORMS, *(f"{kind}:CHECKPOINT" for kind in CHECKPOINTS)))
     if not colon and not string.startswith((".", "/", "~")) and "/" not in string and not os.path.isdir(string):
-        raise unknown("model", string, (*LEXICAL, *_FORMS))
+        from jbench.models.locate import shipped
+
+        if string not in (known := shipped()):
+            raise unknown("model", string, (*LEXICAL, *known, *_FORMS))
     return _checkpoint(rest if colon else string, scheme if colon else None, options)
 
 

@@ -18,14 +18,20 @@ from jbench.source import offline
 from jbench.types import Unavailable, UsageError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_SHIPPED = Path(__file__).parent.parent / "assets" / "models"
 CONVERTER = 1
 """Rises when the same weights would give another conversion."""
 SKIPPED = ("*.bin", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.pt", "*.gguf", "openvino/*", "onnx/*")
 _PICKLED = tuple(f"{folder}pytorch_model{ending}" for folder in ("", "*/") for ending in (".bin", "-*-of-*.bin"))
 
 
+def shipped() -> tuple[str, ...]:
+    """The names of the small checkpoints that come with jbench."""
+    return tuple(sorted(path.parent.name for path in _SHIPPED.glob("*/config.json")))
+
+
 def locate(string: str, name: str | None) -> Checkpoint:
-    """Find ``./dir``, ``org/name`` or ``org/name@revision``; a hub checkpoint is fetched.
+    """Find ``./dir``, ``org/name``, ``org/name@revision`` or one of `shipped`; a hub checkpoint is fetched.
 
     :raises UsageError: when the string is neither a folder nor a hub id.
     :raises Unavailable: when the checkpoint is not to be had.
@@ -38,6 +44,12 @@ def locate(string: str, name: str | None) -> Checkpoint:
         raise UsageError(f"{string} is a folder here and could be a hub id; write ./{string} or {string}@main")
     if folder.is_file():
         raise UsageError(f"{string} is a file; a checkpoint is a folder, a run file is run:{string}")
+    if string in shipped():
+        if folder.is_dir():
+            raise UsageError(
+                f"{string} is a folder here and a model that comes with jbench; write ./{string}, or go elsewhere"
+            )
+        folder = _SHIPPED / string
     if folder.is_dir():
         folder = folder.resolve()
         return _converted(Checkpoint(name or folder.name, f"local-{_fingerprint(folder)[:12]}", folder, given=string))

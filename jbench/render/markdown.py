@@ -22,7 +22,7 @@ def render(table: Table) -> str:
     board = table.board
     marks = _marks(table)
     whose = ["source"] if table.mixed else []
-    heads = ["model", *whose, *(_escape(column.label) for column in board.columns)]
+    heads = ["model", *whose, *(escape(column.label) for column in board.columns)]
     tops = [best([row.cells[i] for row in table.rows]) for i in range(len(board.columns))]
     lines = []
     for row in table.rows:
@@ -34,15 +34,15 @@ def render(table: Table) -> str:
         label += "".join(f" {marks[note]}" for note in common)
         lines.append([label, *([row.whose] if whose else []), *figures])
     if board.average:
-        heads.append(_escape(board.average.name))
+        heads.append(escape(board.average.name))
         for line, row in zip(lines, table.rows, strict=True):
             line.append("" if row.average is None else f"{100 * row.average:.2f}")
     if costs := _costs(table):
         heads += [name.replace("_", " ") for name in costs]
         for line, row in zip(lines, table.rows, strict=True):
             line += [_cost(row, name) for name in costs]
-    title = f"# {_escape(board.title)} ({board.id}, {board.status})"
-    parts = [title, _grid(heads, lines, 1 + len(whose)), *_notes(table), *_seen(table), *_intervals(table)]
+    title = f"# {escape(board.title)} ({board.id}, {board.status})"
+    parts = [title, grid(heads, lines, 1 + len(whose)), *_notes(table), *_seen(table), *_intervals(table)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -70,7 +70,7 @@ def _marks(table: Table) -> dict[str, str]:
 
 def _notes(table: Table) -> list[str]:
     board = table.board
-    notes = [f"- {_escape(c.label)}: {_escape(c.task)}, version {c.version}" for c in board.columns if c.title]
+    notes = [f"- {escape(c.label)}: {escape(c.task)}, version {c.version}" for c in board.columns if c.title]
     more = ", or not published" if table.mixed else ""
     notes.append(f"- Figures are percentages, the best of a column bold; an empty cell was not measured{more}.")
     if table.mixed:
@@ -78,10 +78,10 @@ def _notes(table: Table) -> list[str]:
             "- source: a row is measured here throughout, or published elsewhere and shown as printed (a float as the "
             "CSV has it, with the source of each figure); a mean is of the figures in its row."
         )
-        notes += [f"- {_escape(whose)}: {_escape(', '.join(found))}" for whose, found in places(table).items()]
+        notes += [f"- {escape(whose)}: {escape(', '.join(found))}" for whose, found in places(table).items()]
     if board.average:
-        named = [_escape(column.label) for column in board.columns if column.id in board.average.over]
-        notes.append(f"- {_escape(board.average.name)}: the mean of {', '.join(named)}; complete rows only.")
+        named = [escape(column.label) for column in board.columns if column.id in board.average.over]
+        notes.append(f"- {escape(board.average.name)}: the mean of {', '.join(named)}; complete rows only.")
         if any(row.average is None for row in table.rows):
             notes.append("- Rows without it stand below, by the columns that they have; they are in no order of merit.")
     elif len(board.columns) > 1:
@@ -102,12 +102,12 @@ def _notes(table: Table) -> list[str]:
     if domains == {"out-of-domain"} and all(cell.exposure for cell in shown):
         notes.append("- Out-of-domain: no model here has seen the data of any task that it is shown for.")
     elif domains:
-        named = [_escape(column.label) for column in board.columns if column.id in table.unseen]
+        named = [escape(column.label) for column in board.columns if column.id in table.unseen]
         notes.append(f"- Columns that no model here has seen, as far as is stated: {', '.join(named) or 'none'}.")
     if any(cell.apart for cell in shown):
         notes.append("- § kept out of means and best figures:")
         notes += [
-            f"  - {_name(row.label)}, {_escape(column.label)}: {_escape(cell.apart)}"
+            f"  - {_name(row.label)}, {escape(column.label)}: {escape(cell.apart)}"
             for row in table.rows
             for column, cell in zip(board.columns, row.cells, strict=True)
             if cell and cell.apart
@@ -117,8 +117,8 @@ def _notes(table: Table) -> list[str]:
     if any(row.truncated for row in table.rows):
         notes.append("- ‡ some texts were longer than the model reads, and were cut.")
     notes += [f"- {name.replace('_', ' ')}: {COSTS[name]}." for name in _costs(table) if COSTS[name] != name]
-    notes += [f"- {mark} {_escape(note)}" for note, mark in _marks(table).items()]
-    return ["\n".join(notes), *([_escape(board.note)] if board.note else [])]
+    notes += [f"- {mark} {escape(note)}" for note, mark in _marks(table).items()]
+    return ["\n".join(notes), *([escape(board.note)] if board.note else [])]
 
 
 def _costs(table: Table) -> list[str]:
@@ -142,7 +142,7 @@ def _seen(table: Table) -> list[str]:
     if not any(_domain(cell) == "in-domain" for row in known for cell in row.cells):
         return []
     whose = ["source"] if table.mixed else []
-    heads = ["model", *whose, *(_escape(title) for title, _ in tasks.values()), "in-domain mean", "out-of-domain mean"]
+    heads = ["model", *whose, *(escape(title) for title, _ in tasks.values()), "in-domain mean", "out-of-domain mean"]
     lines = []
     for row in known:
         first = {column.task: cell for column, cell in zip(board.columns, row.cells, strict=True) if cell}
@@ -151,7 +151,7 @@ def _seen(table: Table) -> list[str]:
             _name(row.label), *([row.whose] if whose else []), *(word or "" for word in words),
             *(_mean(row, domain) for domain in ("in-domain", "out-of-domain")),
         ])  # fmt: skip
-    over = f"the columns of {_escape(board.average.name)}" if board.average else "all columns"
+    over = f"the columns of {escape(board.average.name)}" if board.average else "all columns"
     notes = [
         f"- {LEGEND}",
         f"- Means are over {over}, with the number that they cover; they cover other columns from model to model, "
@@ -168,8 +168,8 @@ def _seen(table: Table) -> list[str]:
         if cell and cell.exposure
         for line in contradictions(row.model, cell.exposure)
     ]
-    notes += [f"- {_escape(line)}" for line in dict.fromkeys(contradicted)]
-    return ["## What the models have seen", _grid(heads, lines, 1 + len(whose)), "\n".join(notes)]
+    notes += [f"- {escape(line)}" for line in dict.fromkeys(contradicted)]
+    return ["## What the models have seen", grid(heads, lines, 1 + len(whose)), "\n".join(notes)]
 
 
 def _domain(cell: Cell | None) -> str:
@@ -189,10 +189,10 @@ def _intervals(table: Table) -> list[str]:
     rows = [row for row in table.rows if any(cell and cell.interval for cell in row.cells)]
     if not rows:
         return []
-    heads = ["model", *(_escape(table.board.columns[i].label) for i in columns)]
+    heads = ["model", *(escape(table.board.columns[i].label) for i in columns)]
     lines = [[_name(row.label), *(_interval(row.cells[i]) for i in columns)] for row in rows]
     note = f"- Low to high, and the ranks left open among these rows: {table.method}."
-    return ["## Intervals", _grid(heads, lines, 1), note]
+    return ["## Intervals", grid(heads, lines, 1), note]
 
 
 def _interval(cell: Cell | None) -> str:
@@ -202,7 +202,7 @@ def _interval(cell: Cell | None) -> str:
     return f"{100 * low:.2f} to {100 * high:.2f}, {best}" + (f" to {worst}" if worst > best else "")
 
 
-def _grid(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> str:
+def grid(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> str:
     """A table whose first ``left`` columns are words, the others figures."""
     if not lines:
         return "No results yet."
@@ -222,11 +222,12 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """A text that Markdown shows as it is, on one line."""
     visible = "".join(c if unicodedata.category(c) not in ("Cc", "Cf") else " " for c in text)
     return re.sub(r"([\\`*\[\]<>|&~]|(?<!\w)_|_(?!\w))", r"\\\1", visible).strip()
 
 
 def _name(label: str) -> str:
     """A row's name, without the signs that say something of a figure."""
-    return _escape(label.translate(_SIGNS))
+    return escape(label.translate(_SIGNS))

@@ -6,7 +6,7 @@ from typing import Any
 
 from jbench.models import segment
 from jbench.models.checkpoint import Checkpoint
-from jbench.models.locate import locate
+from jbench.models.locate import locate, shipped
 from jbench.train.recipes import RECIPES
 from jbench.types import UsageError
 
@@ -20,7 +20,7 @@ def open_base(name: str) -> Checkpoint:
     :raises UsageError: for what is no checkpoint, or one that reads words of a segmenter.
     :raises Unavailable: when it is not to be had.
     """
-    if name in RECIPES:
+    if name in RECIPES and name not in shipped():
         raise UsageError(
             f"the base model is what {name} gives, which nobody published: train it, and name it by --base"
         )
@@ -43,14 +43,17 @@ def within(checkpoint: Checkpoint, **lengths: int) -> None:
             raise UsageError(f"{key}={length}: {checkpoint.model} has {checkpoint.positions} positions; set {key}")
 
 
-def transformer(checkpoint: Checkpoint, **settings: Any) -> Any:
-    """The encoder of a checkpoint, whatever stands behind it there, as the library's first module."""
+def transformer(checkpoint: Checkpoint, attention: str | None, **settings: Any) -> Any:
+    """The encoder of a checkpoint, whatever stands behind it there, as the library's first module.
+
+    ``attention`` is how it is computed (None: as the library chooses); the result is the same but for rounding.
+    """
     from sentence_transformers.base.modules import Transformer
 
     loading = {"local_files_only": True}
     return Transformer(
         str(checkpoint.folder / checkpoint.home.lstrip("/")),
-        model_kwargs={**loading, "use_safetensors": True, **settings.pop("model_kwargs", {})},
+        model_kwargs={**loading, "use_safetensors": True, "attn_implementation": attention, "dtype": "float32"},
         processor_kwargs=dict(loading),
         config_kwargs={**loading, **settings.pop("config_kwargs", {})},
         **settings,

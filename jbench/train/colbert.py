@@ -12,6 +12,7 @@ from jbench.train.losses import colbert_loss
 from jbench.train.prepared import Prepared, devices
 from jbench.train.recipes import ColBERT, steps_of
 from jbench.train.rows import SCORES, read, without_scores
+from jbench.train.running import attention_of
 from jbench.types import UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _modules(recipe: ColBERT, base: Checkpoint) -> list[Any]:
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
     expansion = {"strategy": "fixed", "attend": False, "length": recipe.query_length}
-    encoder = transformer(base, query_expansion=expansion, document_length=recipe.document_length)
+    encoder = transformer(base, attention_of(recipe), query_expansion=expansion, document_length=recipe.document_length)
     mark(base, encoder.tokenizer)
     tokens = {"module_input_name": "token_embeddings"}
     size = encoder.get_embedding_dimension()

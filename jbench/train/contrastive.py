@@ -12,6 +12,7 @@ from jbench.train.losses import contrastive_loss, dense_distillation
 from jbench.train.prepared import Prepared, devices, on_each
 from jbench.train.recipes import Contrastive, steps_of
 from jbench.train.rows import SCORES, read, shuffled, texts_of, without_scores
+from jbench.train.running import attention_of
 from jbench.types import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def prepare(recipe: Contrastive, base: Checkpoint, sets: Sequence[TrainingSet]) 
         raise UsageError(
             f"{steps:,} steps leave none for {unmet[0]}, as each has one data set: more steps, or less data"
         )
-    encoder = transformer(base, max_seq_length=recipe.max_length)
+    encoder = transformer(base, attention_of(recipe), max_seq_length=recipe.max_length)
     prompts = {"query": recipe.query_prompt, "document": recipe.document_prompt}
     pooling = Pooling(encoder.get_embedding_dimension(), recipe.pooling)
     model = SentenceTransformer(modules=[encoder, pooling], prompts=prompts)

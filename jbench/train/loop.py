@@ -55,6 +55,7 @@ def train(
     if not sets:
         raise UsageError(f"{recipe.name} needs data; the report's is {', '.join(recipe.data)}")
     running.check_devices()
+    running.keep_memory()
     base = open_base(recipe.base)
     facts = running.facts_of(recipe, sets, base)
     if resume:
@@ -79,7 +80,7 @@ def train(
         if first:
             _finish(prepared, trainer, best)
             with writing_folder(output) as folder:
-                prepared.finished().save_pretrained(str(folder), create_model_card=False)
+                running.to_save(recipe, prepared.finished()).save_pretrained(str(folder), create_model_card=False)
                 describe(folder, recipe, base, sets, done, running.precision_of(recipe), best, command)
             shutil.rmtree(work, ignore_errors=True)
     return history

@@ -222,7 +222,7 @@ def provenance(data: TrainingSet, corpus: Path | None, model: Card, plan: Plan, 
         "ranks": list(plan.ranks),
         "sample": plan.sample,
         "seed": plan.seed,
-        "filter": None if judge is None else {**_who(judge), "below": plan.below},
+        "filter": None if judge is None else {**_who(judge), "below": plan.below, "training": dict(judge.training)},
     }
 
 

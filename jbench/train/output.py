@@ -46,7 +46,7 @@ def describe(
         "seed": recipe.seed,
         "precision": precision,
         **(_base(base, before) if base else {}),
-        "teachers": [*_teachers(recipe, sets), *before.get("teachers", [])],
+        "teachers": [*teachers_of(recipe, sets), *before.get("teachers", [])],
         "datasets": [*met(recipe, sets), *(_inherited(base, before) if base else ())],
         "selection": _selection(recipe, best),
         "fingerprint": texts.write(folder),
@@ -69,6 +69,10 @@ def met(recipe: Recipe, sets: Sequence[TrainingSet]) -> Iterator[dict[str, Any]]
     """The data sets as `jbench.manifest` reads them, with what only this file tells."""
     for one in sets:
         yield {**one.record(), "flag": "train_split_seen"}
+    for one in _distilled(recipe, sets):
+        for row in one.teacher.get("training", {}).get("datasets", ()):
+            said = f"{row.get('evidence', '')} of the teacher {one.teacher['model']}".strip()
+            yield {**row, "flag": "teacher_seen", "evidence": said}
     if isinstance(recipe, SimCSE) and recipe.evaluations:
         from jbench.registry import find_tasks
 
@@ -77,10 +81,16 @@ def met(recipe: Recipe, sets: Sequence[TrainingSet]) -> Iterator[dict[str, Any]]
             yield {"name": name, "split": split, "flag": "dev_used_for_selection"}
 
 
-def _teachers(recipe: Recipe, sets: Sequence[TrainingSet]) -> list[str]:
-    """Whose scores were learnt, where any were."""
-    scored = any(SCORES in (one.columns or one.held.column_names) for one in sets)
-    return [recipe.teacher] if isinstance(recipe, ColBERT | Contrastive) and recipe.distil and scored else []
+def teachers_of(recipe: Recipe, sets: Sequence[TrainingSet]) -> list[str]:
+    """Whose scores were learnt: the reranker that a set was mined with, else whom the recipe names."""
+    named = [one.teacher.get("model", getattr(recipe, "teacher", "")) for one in _distilled(recipe, sets)]
+    return list(dict.fromkeys(named))
+
+
+def _distilled(recipe: Recipe, sets: Sequence[TrainingSet]) -> list[TrainingSet]:
+    if not isinstance(recipe, ColBERT | Contrastive) or not recipe.distil:
+        return []
+    return [one for one in sets if SCORES in (one.columns or one.held.column_names)]
 
 
 def _inherited(base: Checkpoint, before: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ OURS = "ours"
 PRECISIONS = ("bf16", "fp16", "fp32")
 _CHOICES = {
     "precision": PRECISIONS,
+    "weights": ("fp32", "fp16"),
     "pooling": ("cls", "mean"),
     "optimizer": ("adamw", "schedule-free-adamw"),
 }
@@ -50,7 +51,8 @@ class Recipe:
     through the model at once (0: all that one loss needs): memory, and of the result only dropout's draws. ``steps`` 0
     means that examples or epochs decide. ``warm_up`` below 1 is a share of the steps, rounded down, else
     a number of them; ``decay_all``: weight decay also on LayerNorm and biases; ``clip`` 0: gradients are
-    not clipped; ``checkpoints``: how many resumable ones are written on the way.
+    not clipped; ``checkpoints``: how many resumable ones are written on the way; ``weights``: as what the weights
+    are saved, whatever they were trained in.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Recipe:
     precision: str
     seed: int
     checkpoints: int
+    weights: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,7 @@ class Contrastive(Recipe):
     """A dense retriever by the improved contrastive loss, and by distillation where data has scores.
 
     ``distil_temperature`` divides the min-max normalised scores of both teacher and student; ``teacher`` says
-    whose scores the data has, and is to be set where they are another's.
+    whose scores the data has, where it does not say so itself (mined with a filter, it does).
     """
 
     epochs: int
@@ -146,10 +149,11 @@ class Reranker(Recipe):
 
 @dataclass(frozen=True, kw_only=True)
 class Masked(Recipe):
-    """A tokenizer and a BERT from random weights, by masked words; this project's own base for small models.
+    """A tokenizer and a ModernBERT from random weights, by masked words; this project's own base for small models.
 
     ``vocabulary`` pieces are learnt from the first ``sampled`` texts; a block of ``max_length`` pieces is one
-    row of a batch, and a share ``masked`` of its pieces is to be guessed. ``base`` is empty.
+    row of a batch, and a share ``masked`` of its pieces is to be guessed. ``dropout`` is that of this training; the
+    checkpoint's configuration has .1 for its embeddings, for those who build on it. ``base`` is empty.
     """
 
     epochs: int
@@ -161,6 +165,7 @@ class Masked(Recipe):
     heads: int
     positions: int
     masked: float
+    dropout: float
 
 
 Rows = dict[str, Said]
@@ -176,7 +181,7 @@ def _all(source: str, **values: Any) -> dict[str, Said]:
     return {key: Said(value, source) for key, value in values.items()}
 
 
-_OURS = _all(OURS, steps=0, mini_batch=0, checkpoints=10)
+_OURS = _all(OURS, steps=0, mini_batch=0, checkpoints=10, weights="fp32")
 
 # Japanese SimCSE -----------------------------------------------------------------------------------------
 
@@ -430,9 +435,9 @@ def bert_mini() -> Masked:
     """A small encoder from nothing, as large as two cores can train."""
     own = _all(
         OURS,
-        **{"base": "", "data": ("jaquad",), "epochs": 1, "batch_size": 96, "learning_rate": 1e-3, "warm_up": 0.05},
+        **{"base": "", "data": ("jaquad",), "epochs": 1, "batch_size": 48, "learning_rate": 1e-3, "warm_up": 0.05},
         **{"weight_decay": 0.01, "decay_all": False, "clip": 1.0, "precision": "bf16", "seed": 42},
-        **{"max_length": 64, "vocabulary": 10_000, "sampled": 100_000, "masked": 0.2},
+        **{"max_length": 128, "vocabulary": 10_000, "sampled": 100_000, "masked": 0.2, "dropout": 0.0},
         **{"layers": 4, "hidden": 256, "heads": 4, "positions": 512},
     )
     return _made(Masked, "bert-mini", _OURS, own)

@@ -11,6 +11,7 @@ from jbench.train.losses import POSITIVE, reranker_loss
 from jbench.train.prepared import Prepared, on_each
 from jbench.train.recipes import Reranker, steps_of
 from jbench.train.rows import read, shuffled, texts_of, without_scores
+from jbench.train.running import attention_of
 from jbench.types import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def prepare(recipe: Reranker, base: Checkpoint, sets: Sequence[TrainingSet]) -> 
 
 
 def _classifier(recipe: Reranker, base: Checkpoint) -> Any:
-    made = transformer(base, transformer_task="sequence-classification", config_kwargs={"num_labels": 1})
+    made = transformer(
+        base, attention_of(recipe), transformer_task="sequence-classification", config_kwargs={"num_labels": 1}
+    )
     made.tokenizer.model_max_length = recipe.max_length
     return made
 

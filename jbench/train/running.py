@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from ctypes import CDLL
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _BEGUN = "begun.json"
 _SIGTERM = 15
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h of glibc
 
 
 def check_place(output: Path, work: Path, resume: bool) -> None:
@@ -65,7 +67,7 @@ def check_devices() -> None:
 
 def facts_of(recipe: Recipe, sets: Sequence[TrainingSet], base: Checkpoint | None) -> dict[str, Any]:
     """What must be the same when training goes on: all that touches the result."""
-    facts = {key: getattr(recipe, key) for key in keys(recipe) if key not in ("mini_batch", "checkpoints")}
+    facts = {key: getattr(recipe, key) for key in keys(recipe) if key not in ("mini_batch", "checkpoints", "weights")}
     named: dict[str, Any] = {"recipe": recipe.name, "devices": devices()}
     if base:
         named["base"] = f"{base.model}@{base.revision}"
@@ -141,12 +143,43 @@ def _groups(recipe: Recipe, model: Any) -> list[dict[str, Any]]:
 
 
 def precision_of(recipe: Recipe) -> str:
-    """The recipe's where the device has it, else fp32."""
+    """The recipe's where the device has it, else fp32. A CPU has bf16 where it has units for it (AMX)."""
     import torch
 
-    if not torch.cuda.is_available() or (recipe.precision == "bf16" and not torch.cuda.is_bf16_supported()):
+    if not torch.cuda.is_available():
+        return recipe.precision if recipe.precision == "bf16" and torch.cpu._is_amx_tile_supported() else "fp32"
+    if recipe.precision == "bf16" and not torch.cuda.is_bf16_supported():
         return "fp32"
     return recipe.precision
+
+
+def to_save(recipe: Recipe, model: Any) -> Any:
+    """The model with its weights as they are saved."""
+    return model.half() if recipe.weights == "fp16" else model.float()
+
+
+def attention_of(recipe: Recipe) -> str | None:
+    """How attention is computed: as the library chooses, but written out where a CPU trains in bf16.
+
+    There the fused one's backward takes four times as long (``tests/benchmarks``).
+    """
+    import torch
+
+    return "eager" if precision_of(recipe) == "bf16" and not torch.cuda.is_available() else None
+
+
+def keep_memory() -> None:
+    """Let the C library keep what a step frees for the next one, for the life of the process.
+
+    Otherwise every large tensor is fresh pages of the system's: a third of a step of a small model on two cores
+    (``tests/benchmarks``). Elsewhere than on glibc nothing is done.
+    """
+    try:
+        mallopt = CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    for parameter, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**28)):
+        mallopt(parameter, value)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from jbench.train.losses import simcse_loss, train_head, without_head
 from jbench.train.prepared import Prepared, devices, on_each
 from jbench.train.recipes import SimCSE, steps_of
 from jbench.train.rows import read, without_scores
+from jbench.train.running import attention_of
 from jbench.types import InvalidScores, Pairs, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def prepare(recipe: SimCSE, base: Checkpoint, sets: Sequence[TrainingSet]) -> Pr
 
     within(base, max_length=recipe.max_length)
     steps = steps_of(recipe, sum(one.count for one in sets))
-    encoder = transformer(base, max_seq_length=recipe.max_length)
+    encoder = transformer(base, attention_of(recipe), max_seq_length=recipe.max_length)
     size = encoder.get_embedding_dimension()
     modules = [encoder, Pooling(size, recipe.pooling), *([train_head(size)] if recipe.head else [])]
     model = SentenceTransformer(modules=modules)

@@ -250,6 +250,18 @@ def test_a_million_sentences_are_those_of_random_sample():
     assert found.rows["text"][:] == random.sample(texts, 10)
 
 
+def test_neighbours_are_texts_that_follow_each_other_and_are_long_enough(tmp_path):
+    texts = ["あ" * 30, "い" * 40, "短い。", "う" * 30, "え" * 30]
+    path = tmp_path / "novel.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    found = open_set(f"neighbours:{path}")
+    assert rows_of(found) == [
+        {"anchor": "あ" * 30, "positive": "い" * 40},
+        {"anchor": "う" * 30, "positive": "え" * 30},
+    ]
+    assert (found.name, found.split) == ("novel", "train")
+
+
 def test_the_mirrors_corpora_are_texts_as_they_stand(mirror):
     found = open_set(f"text:{mirror.parent / 'corpora' / 'tanaka-sentences.parquet'}")
     assert (found.count, found.rows.column_names) == (49991, ["text"])

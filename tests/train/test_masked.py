@@ -3,6 +3,8 @@
 import json
 
 import pytest
+import torch
+from safetensors import safe_open
 
 from jbench import open_model
 from jbench.models.options import Options
@@ -13,7 +15,7 @@ from tests.tiny import CORPUS
 
 SMALL = {
     **{"vocabulary": "150", "layers": "1", "hidden": "16", "heads": "2", "max_length": "16", "positions": "64"},
-    **{"batch_size": "8", "steps": "12", "checkpoints": "3", "warm_up": "2"},
+    **{"batch_size": "8", "steps": "12", "checkpoints": "3", "warm_up": "2", "precision": "fp32"},
 }
 
 
@@ -41,6 +43,28 @@ def test_it_becomes_a_base_that_says_what_it_was_trained_on(sets, tmp_path):
     assert card.adapter == "dense"
     assert {row["name"] for row in card.training["datasets"]} == {"texts"}
     assert "from random weights" in (tmp_path / "base" / "README.md").read_text("utf-8")
+
+
+def test_it_computes_in_bf16_where_that_is_what_it_says(sets, tmp_path, layers_in):
+    made(sets, tmp_path / "base", steps="1", warm_up="0", precision="bf16")
+    assert layers_in == {torch.bfloat16}
+    assert "seed 42, bf16" in (tmp_path / "base" / "README.md").read_text("utf-8")
+
+
+def test_dropout_while_it_is_trained_is_not_that_of_those_who_build_on_it(sets, tmp_path):
+    made(sets, tmp_path / "base", steps="1", warm_up="0", dropout="0.3")
+    found = json.loads((tmp_path / "base" / "config.json").read_text("utf-8"))
+    assert (found["attention_dropout"], found["embedding_dropout"], found["mlp_dropout"]) == (0.0, 0.1, 0.0)
+
+
+def test_weights_saved_by_half_are_trained_on_in_full(sets, tmp_path, layers_in):
+    made(sets, tmp_path / "base", steps="1", warm_up="0", weights="fp16")
+    with safe_open(tmp_path / "base" / "model.safetensors", "pt") as file:
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118 # no mapping
+    settings = {"steps": "1", "batch_size": "4", "warm_up": "0", "evaluations": "0", "max_length": "16"}
+    recipe = changed(find_recipe("simcse-unsup"), {**settings, "precision": "fp32"})
+    loop.train(changed(recipe, {"base": str(tmp_path / "base")}, "--base"), sets, tmp_path / "out")
+    assert layers_in == {torch.float32}
 
 
 def test_every_other_recipe_can_start_from_it(sets, tmp_path):

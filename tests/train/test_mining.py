@@ -153,6 +153,7 @@ def test_the_same_seed_gives_the_same_file_and_it_reads_back(ending, tmp_path, m
     assert again.sources == ("local:pairs.jsonl", f"local:a{ending}")
     assert again.rows.column_names == ["query", "positive", "negative_1", "scores"]
     assert all(row["negative_1"] != row["positive"] for row in again.rows)
+    assert (again.teacher["model"], again.teacher["training"]) == ("shared", {})
 
 
 def test_provenance_of_another_file_is_refused(tmp_path):
@@ -176,7 +177,7 @@ def test_provenance_of_another_file_is_refused(tmp_path):
         "sha256": "",
     }
     out.write_text(out.read_text() + "\n")
-    with pytest.raises(Exception, match=r"tells of another out\.jsonl than the one that lies there; mine again"):
+    with pytest.raises(Exception, match=r"tells of another out\.jsonl than the one that lies there; make it again"):
         open_set(str(out))
 
 

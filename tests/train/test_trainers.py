@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,7 @@ from jbench.train import contrastive
 from jbench.train.base import open_base
 from jbench.train.data import TrainingSet
 from jbench.train.loop import train
-from jbench.train.output import met
+from jbench.train.output import met, teachers_of
 from jbench.train.recipes import changed, find_recipe
 from jbench.types import InvalidScores, Unavailable, UsageError
 from tests import tiny
@@ -53,7 +54,10 @@ SMALL = {
         "learning_rate": "1e-2",
     },
 }
-SCALE = {"steps": "16", "batch_size": "8", "warm_up": "0.1", "learning_rate": "2e-3", "checkpoints": "2"}
+SCALE = {
+    **{"steps": "16", "batch_size": "8", "warm_up": "0.1", "learning_rate": "2e-3", "checkpoints": "2"},
+    "precision": "fp32",  # else what the machine has units for
+}
 
 
 def small(name, base, **settings):
@@ -132,6 +136,18 @@ def test_the_loss_falls_and_the_checkpoint_loads_and_tells_what_it_was_trained_o
     teachers["jacolbert-v2.5"] = ["BAAI/bge-reranker-v2-m3"]
     assert manifest["teachers"] == teachers.get(name, [])
     assert f"jbench train {name}" in (out / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_the_encoder_computes_in_the_precision_that_the_manifest_tells(
+    name, precision, dtype, layers_in, bert, tmp_path
+):
+    settings = {"steps": "1", "warm_up": "0", "precision": precision}
+    settings |= {"optimizer": "adamw"} if name == "jacolbert-v2.5" else {}
+    train(small(name, bert, **settings), FAMILIES[name][-1:], tmp_path / "out")
+    assert layers_in == {dtype}
+    assert json.loads((tmp_path / "out" / "training_manifest.json").read_text("utf-8"))["precision"] == precision
 
 
 def test_of_ruris_data_rows_with_scores_are_distilled_and_others_contrasted(bert):
@@ -215,6 +231,25 @@ def test_the_dev_set_counts_as_used_for_selection():
         {"name": "JSICK", "split": "train", "flag": "dev_used_for_selection"}
     ]
     assert list(met(changed(find_recipe("simcse-sup"), {"evaluations": "0"}), [])) == []
+
+
+def test_a_distilled_model_tells_its_teacher_and_what_that_was_trained_on():
+    taught = {"datasets": [{"name": "MIRACL-ja", "split": "train", "evidence": "declared"}]}
+    of = replace(examples(*QUESTIONS, scores=True), teacher={"model": "./reranker", "training": taught})
+    assert list(met(find_recipe("ruri-base"), [of]))[1:] == [
+        {
+            "name": "MIRACL-ja",
+            "split": "train",
+            "flag": "teacher_seen",
+            "evidence": "declared of the teacher ./reranker",
+        }
+    ]
+    assert teachers_of(find_recipe("ruri-base"), [of, *FAMILIES["ruri-base"]]) == [
+        "./reranker",
+        "cl-nagoya/ruri-reranker-large",
+    ]
+    undistilled = changed(find_recipe("ruri-base"), {"distil": "false"})
+    assert (len(list(met(undistilled, [of]))), teachers_of(undistilled, [of])) == (1, [])
 
 
 def test_a_model_from_a_trained_base_tells_also_what_the_base_was_trained_on(bert, tmp_path):

@@ -39,6 +39,7 @@ BY_PATH: dict[str, Callable[[Path], TrainingSet]] = {
     "bccwj": sentences.bccwj,
     "text": sentences.plain,
     "sentences": sentences.sentences,
+    "neighbours": sentences.neighbours,
     "wiki-atomic-edits": published.atomic_edits,
 }
 """What is read from a place of the user's, as ``name:PATH``."""

@@ -23,7 +23,7 @@ NAMES = {
 """What each role is called: by jbench, sentence-transformers, JaColBERT's, Ruri's and SimCSE's data, CC News."""
 
 PROVENANCE = ".provenance.json"
-"""What lies beside a file of mined negatives under its name and this: what they were mined from, with what."""
+"""What lies beside a file that jbench made, under its name and this: what it was made from, with what."""
 
 
 def examples(path: Path, negatives: int | None = None, scores: bool = False) -> TrainingSet:
@@ -41,11 +41,12 @@ def examples(path: Path, negatives: int | None = None, scores: bool = False) -> 
         origin, named = told["data"], told["sha256"]
         name, split, revision = (str(origin[key]) for key in ("name", "split", "revision"))
         sources = (*map(str, origin["sources"]), *found.sources)
+        teacher = dict(told.get("filter") or {})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Unavailable(f"{beside} is no provenance of mined negatives ({error!r})") from error
+        raise Unavailable(f"{beside} is no provenance ({error!r})") from error
     if local(path).find().sha256 != named:
-        raise Unavailable(f"{beside} tells of another {path.name} than the one that lies there; mine again")
-    return replace(found, name=name, split=split, revision=revision, sources=sources)
+        raise Unavailable(f"{beside} tells of another {path.name} than the one that lies there; make it again")
+    return replace(found, name=name, split=split, revision=revision, sources=sources, teacher=teacher)
 
 
 def of_files(

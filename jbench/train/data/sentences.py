@@ -14,7 +14,7 @@ import unicodedata
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ from jbench.types import Unavailable, UsageError
 
 SAMPLE = 1_000_000
 """Sentences that the report draws of each corpus (num_train_examples)."""
+
+LEAST = 30
+"""Characters of a text that belongs to a pair of neighbours; this project's choice."""
 
 WIKI40B = [
     hub("google/wiki40b", "06bfe584d8193cf58f79c6354ecc2a2b94a7deea", f"ja/train-{i:05d}-of-00016.parquet")
@@ -120,6 +123,23 @@ def sentences(path: Path) -> TrainingSet:
 def plain(path: Path) -> TrainingSet:
     """The same as it stands: a text a row, neither split nor sampled; empty ones are left out."""
     return sampled(path.stem, [local(path)], lambda: (text for text in _texts(path) if text.strip()), None)
+
+
+def neighbours(path: Path) -> TrainingSet:
+    """Each text of a file with the one that follows it: pairs for pre-training.
+
+    They stand in for Ruri's pairs of one page's title, sections and paragraphs, which nobody published. A text of
+    fewer than `LEAST` characters (a line of a dialogue, a heading) belongs to no pair.
+
+    :raises UsageError: when there are none.
+    :raises Unavailable: when the file cannot be read.
+    """
+    from datasets import Dataset
+
+    following = pairwise(plain(path).held["text"][:])
+    pairs = [(one, other) for one, other in following if min(len(one), len(other)) >= LEAST]
+    columns = {"anchor": [one for one, _ in pairs], "positive": [other for _, other in pairs]}
+    return made(path.stem, "train", [local(path)], Dataset.from_dict(columns))
 
 
 def sampled(

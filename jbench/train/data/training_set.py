@@ -7,8 +7,8 @@ negatives), an example is drawn anew for every epoch, as a function of seed and 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -34,7 +34,8 @@ class TrainingSet:
     ``held`` is a `datasets.Dataset`: the examples themselves, or, with ``columns``, what they are drawn from
     (the columns of `ROLES`, lists of texts), and ``columns`` are what those of an example are then called.
     ``sources`` name the files that were read. ``collection`` are the passages of a set of questions and which
-    of them answer each: what `jbench mine` searches.
+    of them answer each: what `jbench mine` searches. ``teacher`` says whose the scores of ``held`` are, where that
+    is known: its ``model`` and what is known of its ``training``, a record of `jbench.manifest`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class TrainingSet:
     held: Any
     columns: tuple[str, ...] = ()
     collection: Collection | None = None
+    teacher: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def count(self) -> int:

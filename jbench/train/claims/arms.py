@@ -1,0 +1,291 @@
+"""The small models: what is trained for the reports' claims, command by command, and the claims themselves.
+
+A command is what a reader would type in a folder that holds ``aozora.parquet`` (paragraphs of Aozora Bunko) and
+``tanaka-sentences.parquet`` (the Japanese sentences of the Tanaka corpus), each with a column ``text``; JaQuAD,
+JaNLI and the tasks come as everywhere. ``{seed}`` stands for each seed in turn. All sizes are what two cores can
+train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SEEDS = (42, 43, 44)
+STS = ("jsts@valid1457", "jsick@test4927")
+RETRIEVAL = ("jsquad@valid1145",)
+ALL = (*STS, *RETRIEVAL)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One small model: how it is made, what of it is evaluated, and on which tasks.
+
+    ``commands`` are in order, those of the models that it is built on first; one whose ``--output`` is there is not
+    run again. ``model`` is what ``jbench run`` is given, with ``options``. ``seeds`` are those of the last training;
+    what it is built on is shared where its command names no seed. Empty: nothing is trained with a seed.
+    """
+
+    name: str
+    what: str
+    commands: tuple[str, ...]
+    model: str
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...] = SEEDS
+    options: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That one arm scores above another on each of ``tasks``, by the task's main measure.
+
+    ``source``: where the report says so, or that it says it nowhere that could be read.
+    """
+
+    says: str
+    source: str
+    better: str
+    worse: str
+    tasks: tuple[str, ...]
+
+
+Settings = Mapping[str, object]
+
+
+def _command(recipe: str, output: str, data: tuple[str, ...], settings: Settings, base: str = "") -> str:
+    parts = [f"jbench train {recipe} --output {output}", *([f"--base {base}"] if base else [])]
+    parts += [*(f"--data {name}" for name in data), *(f"--set {key}={value}" for key, value in settings.items())]
+    return " ".join(parts)
+
+
+def _masked(output: str, **settings: object) -> str:
+    texts = ("jaquad", "text:aozora.parquet", "text:tanaka-sentences.parquet")
+    return _command("bert-mini", output, texts, {**settings, "weights": "fp16"})
+
+
+def _train(recipe: str, output: str, base: str, data: str, *settings: Settings, **more: object) -> str:
+    merged = {key: value for part in settings for key, value in part.items()} | more
+    return _command(recipe, f"{output}.{{seed}}", (data,), {**merged, "weights": "fp16", "seed": "{seed}"}, base)
+
+
+_SIMCSE: Settings = {"batch_size": 64, "learning_rate": "3e-4", "pooling": "mean", "evaluations": 4, "checkpoints": 1}
+_DENSE: Settings = {
+    **{"batch_size": 32, "mini_batch": 0, "learning_rate": "1e-3", "temperature": 0.05, "max_length": 128},
+    **{"checkpoints": 1},
+}
+_CONTRASTED: Settings = {"steps": 800, **_DENSE, "distil": "false"}
+_COLBERT: Settings = {
+    **{"steps": 800, "batch_size": 32, "in_batch": 32, "learning_rate": "5e-4", "warm_up": 0.1, "decay_steps": 0},
+    **{"query_length": 32, "document_length": 128, "dimension": 96, "checkpoints": 1},
+}
+_RERANKER: Settings = {
+    **{"batch_size": 8, "mini_batch": 0, "learning_rate": "3e-4", "max_length": 192, "hard_negatives": 7},
+    **{"checkpoints": 1},
+}
+
+
+def _nli(output: str, base: str) -> str:
+    return _train("simcse-sup", output, base, "janli", {"steps": 200}, _SIMCSE)
+
+
+def _first(output: str, base: str) -> str:
+    return _train("ruri-reranker-stage1-small", output, base, "bm25.parquet", {"steps": 300}, _RERANKER)
+
+
+def _second(output: str, base: str) -> str:
+    return _train("ruri-reranker-stage2-small", output, base, "rrf.parquet", {"steps": 200}, _RERANKER)
+
+
+def _on_jaquad(output: str, base: str, mined: bool, **more: object) -> str:
+    negatives = {"hard_negatives": 1} if mined else {}
+    return _train("ruri-small", output, base, "bm25.parquet" if mined else "jaquad", _CONTRASTED, negatives, **more)
+
+
+def _short(output: str, **settings: object) -> tuple[str, str]:
+    """A base of fewer steps, and SimCSE on it."""
+    return _masked(output, steps=600, checkpoints=1, **settings), _nli(f"{output}-sup", output)
+
+
+BASE = _masked("base", steps=2600, checkpoints=4)
+BM25 = "jbench mine jaquad bm25:char-bigram --ranks 11-20 --output bm25.parquet"
+PRETRAINED = _train(
+    "ruri-pt-small", "ruri-pt", "base", "neighbours:aozora.parquet", {"steps": 300}, _DENSE, batch_size=96
+)
+_MINED = _on_jaquad("dense-mined", "base", mined=True)
+RRF = (
+    *(BASE, BM25, _MINED.format(seed=SEEDS[0])),
+    f'jbench mine jaquad "rrf(bm25:char-bigram, ./dense-mined.{SEEDS[0]})" --ranks 30-100 --sample 7 '
+    "--output rrf.parquet",
+)
+_FIRST, _SECOND = _first("reranker-1", "ruri-pt.{seed}"), _second("reranker", "reranker-1.{seed}")
+SCORED = (
+    *RRF,
+    *(command.format(seed=SEEDS[0]) for command in (PRETRAINED, _FIRST, _SECOND)),
+    f"jbench mine jaquad bm25:char-bigram --ranks 11-20 --sample 3 --filter ./reranker.{SEEDS[0]} "
+    "--output scored.parquet",
+)
+
+
+def _distilled(output: str, distil: str) -> str:
+    return _train(
+        "ruri-small", output, "ruri-pt.{seed}", "scored.parquet", _CONTRASTED, hard_negatives=3, distil=distil
+    )
+
+
+def _reranked(name: str, what: str, commands: tuple[str, ...], checkpoint: str, depth: int) -> Arm:
+    model = f"rerank(bm25:char-bigram, {depth}, ./{checkpoint}.{{seed}})"
+    return Arm(name, f"{what}, over BM25's first {depth}", commands, model, RETRIEVAL, options="--dtype bf16")
+
+
+ARMS: tuple[Arm, ...] = (
+    Arm("ngram", "cosine of character n-grams", (), "ngram", ALL, ()),
+    Arm("bm25:char-bigram", "BM25 over character bigrams", (), "bm25:char-bigram", ALL, ()),
+    Arm("bm25:mecab", "BM25 over MeCab words", (), "bm25:mecab", ALL, ()),
+    Arm("mlm", "masked language model, mean of its tokens", (BASE,), "./base", ALL, (), "--model-set pooling=mean"),
+    Arm(
+        "simcse-unsup",
+        "unsupervised SimCSE",
+        (
+            BASE,
+            _train("simcse-unsup", "simcse-unsup", "base", "text:tanaka-sentences.parquet", {"steps": 400}, _SIMCSE),
+        ),
+        "./simcse-unsup.{seed}",
+        ALL,
+    ),
+    Arm("simcse-sup", "supervised SimCSE, JaNLI", (BASE, _nli("simcse-sup", "base")), "./simcse-sup.{seed}", ALL),
+    Arm(
+        "dense",
+        "dense on JaQuAD, in-batch negatives",
+        (BASE, _on_jaquad("dense", "base", mined=False)),
+        "./dense.{seed}",
+        ALL,
+    ),
+    Arm(
+        "colbert",
+        "ColBERT on JaQuAD, in-batch negatives",
+        (BASE, _train("jacolbert", "colbert", "base", "jaquad", _COLBERT, ways=1)),
+        "./colbert.{seed}",
+        RETRIEVAL,
+    ),
+    Arm(
+        "dense-mined",
+        "dense on JaQuAD, also a hard negative of BM25 each",
+        (BASE, BM25, _MINED),
+        "./dense-mined.{seed}",
+        ALL,
+    ),
+    Arm(
+        "colbert-mined",
+        "ColBERT on JaQuAD, also a hard negative of BM25 each",
+        (BASE, BM25, _train("jacolbert", "colbert-mined", "base", "bm25.parquet", _COLBERT, ways=2)),
+        "./colbert-mined.{seed}",
+        RETRIEVAL,
+    ),
+    Arm("ruri-pt", "Ruri's pre-training, neighbouring paragraphs", (BASE, PRETRAINED), "./ruri-pt.{seed}", ALL),
+    Arm(
+        "ruri",
+        "Ruri's pre-training, then as dense-mined",
+        (BASE, BM25, PRETRAINED, _on_jaquad("ruri", "ruri-pt.{seed}", mined=True)),
+        "./ruri.{seed}",
+        ALL,
+    ),
+    Arm(
+        "dense-bare",
+        "as dense, without prefixes",
+        (BASE, _on_jaquad("dense-bare", "base", mined=False, query_prompt="", document_prompt="")),
+        "./dense-bare.{seed}",
+        RETRIEVAL,
+    ),
+    _reranked("reranker", "two stages", (*RRF, PRETRAINED, _FIRST, _SECOND), "reranker", 100),
+    _reranked("reranker-10", "the same", (*RRF, PRETRAINED, _FIRST, _SECOND), "reranker", 10),
+    _reranked("reranker-1-10", "stage 1", (BASE, BM25, PRETRAINED, _FIRST), "reranker-1", 10),
+    _reranked(
+        "reranker-2-10", "stage 2 alone", (*RRF, PRETRAINED, _second("reranker-2", "ruri-pt.{seed}")), "reranker-2", 10
+    ),
+    _reranked(
+        "reranker-bare-10",
+        "two stages, from the masked language model",
+        (*RRF, _first("reranker-bare-1", "base"), _second("reranker-bare", "reranker-bare-1.{seed}")),
+        "reranker-bare",
+        10,
+    ),
+    Arm(
+        "distilled",
+        "Ruri's pre-training, then distilled from reranker",
+        (*SCORED, PRETRAINED, _distilled("distilled", "true")),
+        "./distilled.{seed}",
+        RETRIEVAL,
+    ),
+    Arm(
+        "undistilled",
+        "the same data without its scores",
+        (*SCORED, PRETRAINED, _distilled("undistilled", "false")),
+        "./undistilled.{seed}",
+        RETRIEVAL,
+    ),
+    Arm("short-sup", "SimCSE, JaNLI, from 600 steps", _short("base-short"), "./base-short-sup.{seed}", STS),
+    Arm(
+        "smaller-sup",
+        "the same, 2 layers of 128",
+        _short("base-smaller", layers=2, hidden=128, heads=2),
+        "./base-smaller-sup.{seed}",
+        STS,
+    ),
+    Arm(
+        "characters-sup",
+        "the same as short-sup, a piece a character",
+        _short("base-characters", vocabulary=1),
+        "./base-characters-sup.{seed}",
+        STS,
+    ),
+)
+
+_RANKING = "Japanese SimCSE, model ranking"
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim("unsupervised SimCSE over no training", "Japanese SimCSE: no figure read", "simcse-unsup", "mlm", STS),
+    Claim("supervised SimCSE over no training", "Japanese SimCSE: no figure read", "simcse-sup", "mlm", STS),
+    Claim(
+        "supervised over unsupervised",
+        "Japanese SimCSE: JaNLI 80.92 against Wikipedia 79.40 on JSICK, 77.98 against 80.28 on JSTS, over 24 models",
+        "simcse-sup",
+        "simcse-unsup",
+        STS,
+    ),
+    Claim(
+        "late interaction over one vector, out of domain",
+        "JaColBERT, table 2: .906 on JSQuAD with MIRACL and Mr.TyDi unseen",
+        "colbert",
+        "dense",
+        RETRIEVAL,
+    ),
+    Claim("the same with hard negatives", "JaColBERT, table 2", "colbert-mined", "dense-mined", RETRIEVAL),
+    Claim("hard negatives, one vector", "no figure read", "dense-mined", "dense", RETRIEVAL),
+    Claim("hard negatives, late interaction", "no figure read", "colbert-mined", "colbert", RETRIEVAL),
+    Claim(
+        "pre-training before fine-tuning",
+        "Ruri, table 13: 71.53, 71.91 and 73.31 against 66.49, 65.25 and 67.09 without",
+        "ruri",
+        "dense-mined",
+        ALL,
+    ),
+    Claim("two stages of a reranker over the first", "Ruri, table 6", "reranker-10", "reranker-1-10", RETRIEVAL),
+    Claim("two stages of a reranker over the second", "Ruri, table 6", "reranker-10", "reranker-2-10", RETRIEVAL),
+    Claim("a reranker from the pre-trained encoder", "Ruri, table 7", "reranker-10", "reranker-bare-10", RETRIEVAL),
+    Claim("distillation", "Ruri: no such table", "distilled", "undistilled", RETRIEVAL),
+    Claim("prefixes", "no figure read", "dense", "dense-bare", RETRIEVAL),
+    Claim(
+        "subwords over characters",
+        f"{_RANKING}: bert-base-japanese-v3 6.40 and 4.50, -char-v3 17.40 and 12.75",
+        "short-sup",
+        "characters-sup",
+        STS,
+    ),
+    Claim(
+        "a larger model over a smaller",
+        f"{_RANKING}: bert-large-japanese-v2 2.20 and 4.25, -base-v2 6.80 and 10.25",
+        "short-sup",
+        "smaller-sup",
+        STS,
+    ),
+)
