@@ -144,8 +144,8 @@ def interval(scores: Sequence[Score], units: int, resamples: int, seed: int) -> 
     from scipy import stats
 
     def statistic(drawn: Int64, axis: int) -> Float64:
-        counts = _counts(drawn, units)
-        first, *second = (score(counts) for score in scores)
+        often = counts(drawn, units)
+        first, *second = (score(often) for score in scores)
         return second[0] - first if second else first
 
     with warnings.catch_warnings():
@@ -301,11 +301,11 @@ def _resampled_ranks(column: Float64) -> Score:
     return ranks
 
 
-def _counts(drawn: Int64, units: int) -> Float64:
+def counts(drawn: Int64, units: int) -> Float64:
     """How often each unit is in each resample, float64[k, units], of the drawn, int[k, units]."""
     cells = drawn + units * np.arange(len(drawn))[:, None]
-    counts: Float64 = np.bincount(cells.ravel(), minlength=cells.size).reshape(cells.shape).astype(np.float64)
-    return counts
+    found: Float64 = np.bincount(cells.ravel(), minlength=cells.size).reshape(cells.shape).astype(np.float64)
+    return found
 
 
 def _standard(column: Float64) -> Float64:

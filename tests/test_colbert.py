@@ -147,7 +147,7 @@ def test_a_document_is_cut_at_its_length_and_the_loss_is_counted(colbert_native)
     assert model.report()["tokens_lost"] == whole - 8
 
 
-def test_mean_and_max_are_named_variants_of_the_sum(colbert_native):
+def test_means_and_max_are_named_variants_of_the_sum(colbert_native):
     def scored(name):
         model = open_model(str(colbert_native), Options(settings={"similarity": name}))
         run = model.search(Texts(["q"], [PAIRS[0][0]]), Texts(["d"], [PAIRS[0][1]]), 1)
@@ -161,11 +161,12 @@ def test_mean_and_max_are_named_variants_of_the_sum(colbert_native):
     assert total == pytest.approx(best.sum(), abs=1e-5)
     assert scored("meanmaxsim")[0] == pytest.approx(best.mean(), abs=1e-6)
     assert scored("maxmaxsim")[0] == pytest.approx(best.max(), abs=1e-6)
+    assert scored("avgsim")[0] == pytest.approx((query @ document.T).mean(axis=1).sum(), abs=1e-5)
     assert scored("maxmaxsim")[1].card.variant == {"similarity": "maxmaxsim"}
 
 
 def test_an_unknown_similarity_of_dense_vectors_is_refused(colbert_native):
-    with pytest.raises(UsageError, match="unknown similarity 'cosine'; known: maxmaxsim, maxsim, meanmaxsim"):
+    with pytest.raises(UsageError, match="unknown similarity 'cosine'; known: avgsim, maxmaxsim, maxsim, meanmaxsim"):
         open_model(str(colbert_native), Options(settings={"similarity": "cosine"}))
 
 

@@ -51,7 +51,7 @@ def train(
 
     with display() as screen:
         sets = opened(chosen)
-        command = shlex.join(["jbench", *sys.argv[1:]])
+        command = shlex.join(["jbench", *(word for word in sys.argv[1:] if word != "--resume")])
         run = masked.train if isinstance(chosen, Masked) else loop.train
         log = run(chosen, sets, output, resume=resume, command=command, say=screen.say)  # type: ignore[arg-type]
         screen.say(f"{output}: evaluate it with jbench run {output}")

@@ -22,8 +22,9 @@ from jbench.search import spans, top_k
 from jbench.types import Card, Float32, Run, Texts, Unavailable, UsageError
 
 EXPANSIONS = ("none", "fixed", "min")
-SIMILARITIES = ("maxsim", "meanmaxsim", "maxmaxsim")
-"""The sum, the mean or the largest of each query token's best similarity to a document token."""
+SIMILARITIES = ("maxsim", "meanmaxsim", "maxmaxsim", "avgsim")
+"""Of each query token's best similarity to a document token the sum, the mean or the largest; avgsim: the sum of its
+mean similarity to all of them."""
 
 SETTINGS = {
     "query_length": whole_number,
@@ -163,13 +164,13 @@ class ColBERT:
             held = self._hold(right[span])
             mine = np.flatnonzero((document >= span.start) & (document < span.stop))
             wanted = [asked[q] for q in query[mine].tolist()]
-            scores[mine] = self._maxsim("pairwise")(wanted, [held[d - span.start] for d in document[mine].tolist()])
+            scores[mine] = self._similarity("pairwise")(wanted, [held[d - span.start] for d in document[mine].tolist()])
         return scores
 
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """Exact MaxSim over the whole corpus, whose vectors are held a window at a time."""
         asked = self._encode(queries.texts, "query", "encode")
-        compare = self._maxsim("matrix")
+        compare = self._similarity("matrix")
 
         def windows() -> Iterator[Float32]:
             for span in spans(len(asked), len(documents), self.weights.options.track, _DOCUMENTS_AT_ONCE):
@@ -194,13 +195,18 @@ class ColBERT:
         """One float32[tokens, d] a text."""
         return self._encoder(list(texts), (role, self.card.prompts.get(role, "")), label)
 
-    def _maxsim(self, shape: str) -> Callable[[list[Float32], list[Float32]], Float32]:
+    def _similarity(self, shape: str) -> Callable[[list[Float32], list[Float32]], Float32]:
         from sentence_transformers.util import maxsim, maxsim_pairwise
 
         function = {"pairwise": maxsim_pairwise, "matrix": maxsim}[shape]
         name, device = self.card.settings["similarity"], str(self.weights.module.device)
 
         def compare(asked: list[Float32], held: list[Float32]) -> Float32:
+            if name == "avgsim":
+                queries = np.stack([query.sum(0) for query in asked])
+                documents = np.stack([document.mean(0) for document in held])
+                means: Float32 = (queries * documents).sum(1) if shape == "pairwise" else queries @ documents.T
+                return means
             if name != "maxmaxsim":
                 scores: Float32 = function(asked, held, length_normalize=name == "meanmaxsim", device=device).numpy()
                 return scores

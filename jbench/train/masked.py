@@ -15,6 +15,7 @@ from jbench.files import writing_folder
 from jbench.train import running
 from jbench.train.base import MARKERS
 from jbench.train.output import describe
+from jbench.train.prepared import devices
 from jbench.train.recipes import Masked, steps_of
 from jbench.train.watch import Best, Stop, watch
 from jbench.types import UsageError
@@ -56,7 +57,10 @@ def train(
     running.check_place(output, work, resume)
     if not sets:
         raise UsageError(f"{recipe.name} learns from texts: name some with --data, such as jaquad or text:FILE.parquet")
-    running.check_devices()
+    if devices() > 1 or torch.cuda.device_count() > 1:
+        raise UsageError(
+            f"{recipe.name} trains on one device: leave out torchrun, choose a GPU with CUDA_VISIBLE_DEVICES"
+        )
     running.keep_memory()
     facts = running.facts_of(recipe, sets, None)
     if resume:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jbench import __version__, fingerprint
+from jbench.exposure import SEEN
 from jbench.files import write
 from jbench.manifest import MANIFEST, of_checkpoint
 from jbench.models.checkpoint import Checkpoint
@@ -70,7 +71,7 @@ def met(recipe: Recipe, sets: Sequence[TrainingSet]) -> Iterator[dict[str, Any]]
     for one in sets:
         yield {**one.record(), "flag": "train_split_seen"}
     for one in _distilled(recipe, sets):
-        for row in one.teacher.get("training", {}).get("datasets", ()):
+        for row in _seen(one.teacher.get("training", {})):
             said = f"{row.get('evidence', '')} of the teacher {one.teacher['model']}".strip()
             yield {**row, "flag": "teacher_seen", "evidence": said}
     if isinstance(recipe, SimCSE) and recipe.evaluations:
@@ -82,9 +83,18 @@ def met(recipe: Recipe, sets: Sequence[TrainingSet]) -> Iterator[dict[str, Any]]
 
 
 def teachers_of(recipe: Recipe, sets: Sequence[TrainingSet]) -> list[str]:
-    """Whose scores were learnt: the reranker that a set was mined with, else whom the recipe names."""
-    named = [one.teacher.get("model", getattr(recipe, "teacher", "")) for one in _distilled(recipe, sets)]
+    """Whose scores were learnt: the reranker that a set was mined with and what it was made from, else the recipe's."""
+    named = []
+    for one in _distilled(recipe, sets):
+        taught = one.teacher.get("training", {})
+        named.append(one.teacher.get("model", getattr(recipe, "teacher", "")))
+        named += [*taught.get("base_model", ()), *taught.get("teachers", ())]
     return list(dict.fromkeys(named))
+
+
+def _seen(training: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The data sets of a record that were met; what one says that it has not seen is said of it alone."""
+    return [row for row in training.get("datasets", ()) if row.get("flag", "train_split_seen") in SEEN]
 
 
 def _distilled(recipe: Recipe, sets: Sequence[TrainingSet]) -> list[TrainingSet]:
@@ -95,7 +105,7 @@ def _distilled(recipe: Recipe, sets: Sequence[TrainingSet]) -> list[TrainingSet]
 
 def _inherited(base: Checkpoint, before: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What a base that is on no hub was trained on, for nobody could look it up by its name."""
-    found = [] if base.hub_id else before.get("datasets", [])
+    found = [] if base.hub_id else _seen(before)
     return [{**row, "evidence": f"{row.get('evidence', '')} of the base model {base.model}".strip()} for row in found]
 
 

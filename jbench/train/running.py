@@ -66,9 +66,9 @@ def check_devices() -> None:
 
 
 def facts_of(recipe: Recipe, sets: Sequence[TrainingSet], base: Checkpoint | None) -> dict[str, Any]:
-    """What must be the same when training goes on: all that touches the result."""
+    """What must be the same when training goes on: all that touches what is learnt."""
     facts = {key: getattr(recipe, key) for key in keys(recipe) if key not in ("mini_batch", "checkpoints", "weights")}
-    named: dict[str, Any] = {"recipe": recipe.name, "devices": devices()}
+    named: dict[str, Any] = {"recipe": recipe.name, "devices": devices(), "computed in": precision_of(recipe)}
     if base:
         named["base"] = f"{base.model}@{base.revision}"
     data = [f"{one.name}:{one.split}@{one.revision} ({one.count})" for one in sets]

@@ -192,6 +192,16 @@ def test_results_are_of_the_same_questions_and_whole(tmp_path):
     ]
 
 
+def test_arms_of_one_training_draw_their_seeds_alike(tmp_path):
+    trained = [Arm(name, "", ("jbench train x",), "m", (TASK,), (1, 2, 3)) for name in ("a", "b")]
+    for seed, value in ((1, 0.25), (2, 0.5), (3, 1.0)):
+        saved(tmp_path, f"a-s{seed}", [value, value])
+        saved(tmp_path, f"b-s{seed}", [value / 2, value / 2])
+    claim = Claim("", "", "a", "b", (TASK,))
+    (found,) = judge(trained, [claim], [tmp_path], {}, print).verdicts
+    assert found.interval == (0.125, 0.5)
+
+
 def test_the_last_folder_counts_and_results_of_one_that_disagree_do_not(tmp_path):
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"
     for root, value in ((theirs, 0.25), (mine, 0.5)):
@@ -236,7 +246,7 @@ PLAN = [
 
 
 def test_the_first_seed_of_all_comes_first_and_what_is_shared_comes_once():
-    assert [(step.arm, step.seed, step.command) for step in plan(TRAINED)] == PLAN
+    assert [(step.model, step.seed, step.command) for step in plan(TRAINED)] == PLAN
 
 
 # Notes what it was given, and makes its output; `x` stops when it is told to, and is gone on with.
@@ -373,6 +383,8 @@ standard deviation over seeds (n - 1); the best mean of a column bold; an empty 
  **not run** |
 
 - held: the interval of the difference, above less below, lies above 0; reversed: below 0; undecided: 0 is in it.
+- Three seeds are few, and an interval from them is too short; what a base or a mined file that all seeds share adds \
+of its own is not in it.
 - 1: Table 1
 - 2: the \\*blog\\*
 

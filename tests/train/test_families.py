@@ -50,13 +50,14 @@ def train(folder, recipe, output, **more):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, request):
+def place(tmp_path_factory):
     """Two thousand questions of JaQuAD, with negatives of BM25 and with scores of a reranker trained on them."""
     from tests.conftest import MIRROR
 
     if MIRROR is None:
         pytest.skip("real data is not at hand: set JBENCH_MIRROR")
-    os.environ["JBENCH_MIRROR"] = str(MIRROR)
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("JBENCH_MIRROR", str(MIRROR))
     folder = tmp_path_factory.mktemp("families")
     rows = open_set("jaquad").rows.select(range(2000))
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
@@ -68,7 +69,8 @@ def place(tmp_path_factory, request):
     jbench(folder, *mine, "--output", "mined.parquet")
     train(folder, "ruri-reranker-stage1-small", "judge", steps=20)
     jbench(folder, *mine, "--filter", "./judge", "--output", "scored.parquet")
-    return folder
+    yield folder
+    monkeypatch.undo()
 
 
 @pytest.mark.parametrize("recipe", FAMILIES)

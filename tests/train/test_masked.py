@@ -67,6 +67,12 @@ def test_weights_saved_by_half_are_trained_on_in_full(sets, tmp_path, layers_in)
     assert layers_in == {torch.float32}
 
 
+def test_several_processes_are_refused(sets, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="bert-mini trains on one device: leave out torchrun"):
+        made(sets, tmp_path / "base")
+
+
 def test_every_other_recipe_can_start_from_it(sets, tmp_path):
     made(sets, tmp_path / "base")
     settings = {"steps": "2", "batch_size": "4", "warm_up": "0", "evaluations": "0", "max_length": "16"}

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jbench.cache import file_sha256
 from jbench.train.data import open_set
 from jbench.train.data.files import PROVENANCE
 from jbench.train.mining import Plan, Questions, mine, provenance, questions, ranks_of, save
-from jbench.types import Card, InvalidScores, Run, Texts, UsageError
+from jbench.types import Card, InvalidScores, Run, Texts, Unavailable, UsageError
 from tests.test_cli import jbench, line
 
 
@@ -154,6 +155,20 @@ def test_the_same_seed_gives_the_same_file_and_it_reads_back(ending, tmp_path, m
     assert again.rows.column_names == ["query", "positive", "negative_1", "scores"]
     assert all(row["negative_1"] != row["positive"] for row in again.rows)
     assert (again.teacher["model"], again.teacher["training"]) == ("shared", {})
+
+
+@pytest.mark.parametrize(
+    "judge",
+    ["judge", {"training": {}}, {"model": "judge", "training": ["x"]}, {"model": "m", "training": {"datasets": [{}]}}],
+)
+def test_provenance_whose_filter_is_no_model_is_refused_when_it_is_opened(judge, tmp_path):
+    data = tmp_path / "mined.jsonl"
+    data.write_text(json.dumps({"query": "abcd", "positive": "abcd"}) + "\n")
+    origin = {"name": "x", "split": "train", "revision": "", "sources": []}
+    told = {"data": origin, "sha256": file_sha256(data), "filter": judge}
+    (tmp_path / f"mined.jsonl{PROVENANCE}").write_text(json.dumps(told))
+    with pytest.raises(Unavailable, match="is no provenance"):
+        open_set(str(data))
 
 
 def test_provenance_of_another_file_is_refused(tmp_path):

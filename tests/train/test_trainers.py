@@ -234,7 +234,13 @@ def test_the_dev_set_counts_as_used_for_selection():
 
 
 def test_a_distilled_model_tells_its_teacher_and_what_that_was_trained_on():
-    taught = {"datasets": [{"name": "MIRACL-ja", "split": "train", "evidence": "declared"}]}
+    taught = {
+        "datasets": [
+            {"name": "MIRACL-ja", "split": "train", "evidence": "declared"},
+            {"name": "JSQuAD", "split": "train", "flag": "unseen"},
+        ],
+        "base_model": ["BAAI/bge-reranker-v2-m3"],
+    }
     of = replace(examples(*QUESTIONS, scores=True), teacher={"model": "./reranker", "training": taught})
     assert list(met(find_recipe("ruri-base"), [of]))[1:] == [
         {
@@ -246,6 +252,7 @@ def test_a_distilled_model_tells_its_teacher_and_what_that_was_trained_on():
     ]
     assert teachers_of(find_recipe("ruri-base"), [of, *FAMILIES["ruri-base"]]) == [
         "./reranker",
+        "BAAI/bge-reranker-v2-m3",
         "cl-nagoya/ruri-reranker-large",
     ]
     undistilled = changed(find_recipe("ruri-base"), {"distil": "false"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import signal
 import subprocess
@@ -13,11 +15,12 @@ from pathlib import Path
 from types import FrameType
 
 from jbench.train.claims.arms import Arm
-from jbench.types import JbenchError, Unavailable
+from jbench.types import JbenchError, Unavailable, UsageError
 
 SEED = "{seed}"
 RESULTS = "results"
 # -P: a file of the working folder never stands in for a library.
+_CORPUS = re.compile(r"\b(?:text|neighbours):(\S+)")
 _PROGRAM = (sys.executable, "-P", "-m", "jbench")
 
 
@@ -31,9 +34,9 @@ class Ended(JbenchError):
 
 @dataclass(frozen=True)
 class Step:
-    """A command as it is typed in the working folder, and the arm and seed that want it first."""
+    """A command as it is typed in the working folder, and the model and seed that want it first."""
 
-    arm: str
+    model: str
     seed: int | None
     command: str
 
@@ -70,11 +73,16 @@ def run(steps: Sequence[Step], work: Path, say: Callable[[str], None], program: 
 
     :raises Ended: when one fails.
     :raises SystemExit: after SIGINT (130) or SIGTERM (143), which the running command was sent too.
+    :raises UsageError: when a corpus that they name is not there.
     :raises Unavailable: when others are being run there: a training would be resumed beside itself.
     """
     from filelock import FileLock, Timeout
 
     work.mkdir(parents=True, exist_ok=True)
+    left = [step.command for step in steps if not _is_done(step.command, work)]
+    named = {name for command in left for name in _CORPUS.findall(command)}
+    if lacking := sorted(name for name in named if not (work / name).is_file()):
+        raise UsageError(f"{work} has no {lacking[0]}, which is to be trained on: a parquet file with a column text")
     try:
         with FileLock(work / ".claims.lock", timeout=0):
             for step in steps:
@@ -84,16 +92,25 @@ def run(steps: Sequence[Step], work: Path, say: Callable[[str], None], program: 
 
 
 def _run(step: Step, work: Path, say: Callable[[str], None], program: Sequence[str]) -> None:
+    if _is_done(step.command, work):
+        return
     words = shlex.split(step.command)
-    if "--output" in words:
-        output = work / words[words.index("--output") + 1]
-        if output.exists():
-            return
+    if output := _output(step.command, work):
         words += ["--resume"] * output.with_name(f"{output.name}.training").exists()
     command = shlex.join(words)
     say(command)
     if code := _child([*program, *words[1:]], work):
         raise Ended(command, code)
+
+
+def _output(command: str, work: Path) -> Path | None:
+    words = shlex.split(command)
+    return work / words[words.index("--output") + 1] if "--output" in words else None
+
+
+def _is_done(command: str, work: Path) -> bool:
+    output = _output(command, work)
+    return output is not None and output.exists()
 
 
 def _child(words: Sequence[str], work: Path) -> int:
@@ -108,7 +125,9 @@ def _child(words: Sequence[str], work: Path) -> int:
 
     kept = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        child = subprocess.Popen(words, cwd=work, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True)  # noqa: S603
+        child = subprocess.Popen(  # noqa: S603
+            words, cwd=work, env=_environment(), stdin=subprocess.DEVNULL, stdout=2, start_new_session=True
+        )
         for number in heard:  # before there was a child
             child.send_signal(number)
         code = child.wait()
@@ -118,6 +137,12 @@ def _child(words: Sequence[str], work: Path) -> int:
     if heard:
         raise SystemExit(128 + heard[-1])
     return code
+
+
+def _environment() -> dict[str, str]:
+    """That of this process; a mirror that is named from here is meant from here."""
+    mirror = os.environ.get("JBENCH_MIRROR")
+    return {**os.environ, **({"JBENCH_MIRROR": os.path.abspath(mirror)} if mirror else {})}
 
 
 def _quoted(word: str) -> str:

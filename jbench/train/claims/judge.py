@@ -20,7 +20,7 @@ from jbench import resample
 from jbench.cache import recalled
 from jbench.metrics import parse
 from jbench.registry import find_tasks
-from jbench.resample import LEVEL, Values, batch, check_defined, figure, score_of
+from jbench.resample import LEVEL, Values, batch, check_defined, counts, figure, score_of
 from jbench.results import located, same_figures
 from jbench.statistics import RESAMPLES, SEED, check_items
 from jbench.task import Task
@@ -122,7 +122,8 @@ def judge(
             drawn = {seed: found[name, task] for seed, name in names(arm).items() if (name, task) in found}
             if drawn:
                 by_seed = {seed: one.result.scores[one.result.main] for seed, one in drawn.items()}
-                resampled = _over_seeds(np.stack([one.resampled for one in drawn.values()]), arm.name)
+                trained = arm.commands[-1] if arm.commands else arm.name
+                resampled = _over_seeds(np.stack([one.resampled for one in drawn.values()]), trained)
                 scores[arm.name, task] = Score(by_seed, resampled, next(iter(drawn.values())).unit)
     verdicts = [_verdict(claim, task, scores) for claim in claims for task in claim.tasks]
     return Report(tuple(arms), {task.id: task.main for task in tasks.values()}, scores, tuple(verdicts))
@@ -172,6 +173,7 @@ def _found(
         for (name, task), (one, *others) in here.items():
             if rival := next((other for other in others if not same_figures(one.result, other.result)), None):
                 say(f"{name} on {task} is left out: {one.path} and {rival.path} disagree")
+                found.pop((name, task), None)
                 continue
             earlier = found.get((name, task))
             if earlier and not same_figures(one.result, earlier.result):
@@ -211,19 +213,19 @@ def _drawn(score: resample.Score, units: int) -> list[float]:
     found = []
     for start in range(0, RESAMPLES, step):
         drawn = rng.integers(0, units, (min(step, RESAMPLES - start), units))
-        found.append(score(np.stack([np.bincount(row, minlength=units) for row in drawn]).astype(np.float64)))
+        found.append(score(counts(drawn, units)))
     resampled = np.concatenate(found)
     check_defined(resampled, units)
     kept: list[float] = resampled.tolist()
     return kept
 
 
-def _over_seeds(resampled: Float64, arm: str) -> Float64:
+def _over_seeds(resampled: Float64, trained: str) -> Float64:
     """The mean over as many seeds as there are, drawn with replacement: of float64[seeds, RESAMPLES].
 
-    An arm draws by its name, so that no figure of it depends on which others there are.
+    Arms draw by how they were ``trained``: those of one training alike, and none depends on which others there are.
     """
-    rng = np.random.default_rng([SEED, *arm.encode()])
+    rng = np.random.default_rng([SEED, *trained.encode()])
     drawn = rng.integers(0, len(resampled), (len(resampled), RESAMPLES))
     mean: Float64 = np.take_along_axis(resampled, drawn, axis=0).mean(axis=0)
     return mean

@@ -106,6 +106,8 @@ def _claims(report: Report) -> list[str]:
     notes = [
         f"- {HELD}: the interval of the difference, above less below, lies above 0; {REVERSED}: below 0; "
         f"{UNDECIDED}: 0 is in it.",
+        "- Three seeds are few, and an interval from them is too short; what a base or a mined file that all seeds "
+        "share adds of its own is not in it.",
         *(f"- {number}: {escape(claim.source)}" for claim, number in numbers.items()),
     ]
     return ["## Claims", grid(heads, lines, 5), "\n".join(notes)]

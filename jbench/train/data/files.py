@@ -11,6 +11,7 @@ from typing import Any
 
 from jbench.cache import cache_root, known_sha256
 from jbench.files import locked, write, writing
+from jbench.manifest import training_of
 from jbench.source import Source, local
 from jbench.train.data.training_set import TrainingSet, made
 from jbench.types import Unavailable, UsageError
@@ -42,7 +43,10 @@ def examples(path: Path, negatives: int | None = None, scores: bool = False) -> 
         name, split, revision = (str(origin[key]) for key in ("name", "split", "revision"))
         sources = (*map(str, origin["sources"]), *found.sources)
         teacher = dict(told.get("filter") or {})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if teacher:
+            training = training_of(teacher.get("training") or {}).record()
+            teacher = {"model": str(teacher["model"]), "training": training}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise Unavailable(f"{beside} is no provenance ({error!r})") from error
     if local(path).find().sha256 != named:
         raise Unavailable(f"{beside} tells of another {path.name} than the one that lies there; make it again")
