@@ -442,7 +442,7 @@ def test_print_shows_the_commands_and_runs_nothing(lexical, tmp_path, monkeypatc
     run_it = "jbench run ngram --name ngram --task mini-qa@v1 --results"
     assert jbench("--print", "--only", "ngram", "--work", "w").stdout == f"{run_it} results\n"
     assert json.loads(jbench("--print", "--only", "ngram", "--results", "r", "--json").stdout) == [
-        {"arm": "ngram", "seed": None, "command": f"{run_it} {shlex.quote(str(tmp_path / 'r'))}"}
+        {"model": "ngram", "seed": None, "command": f"{run_it} {shlex.quote(str(tmp_path / 'r'))}"}
     ]
     assert not [*tmp_path.iterdir()]
 

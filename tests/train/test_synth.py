@@ -404,14 +404,18 @@ def check_goes_on(url, asked, go, eight, out):
 
 @pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_a_signal_loses_only_what_is_under_way(number, raised, eight, tmp_path):
-    before = signal.getsignal(number)
+    # A job in the background is begun with SIGINT ignored.
+    inherited = signal.signal(number, signal.default_int_handler)
     go, answer = stopping(lambda: os.kill(os.getpid(), number))
-    with serving(answer) as (url, asked):
-        with pytest.raises(raised) as ended:
-            run(url, eight, tmp_path / "qa.jsonl", concurrency=2)
-        assert getattr(ended.value, "code", 143) == 143
-        assert signal.getsignal(number) == before
-        check_goes_on(url, asked, go, eight, tmp_path / "qa.jsonl")
+    try:
+        with serving(answer) as (url, asked):
+            with pytest.raises(raised) as ended:
+                run(url, eight, tmp_path / "qa.jsonl", concurrency=2)
+            assert getattr(ended.value, "code", 143) == 143
+            assert signal.getsignal(number) == signal.default_int_handler
+            check_goes_on(url, asked, go, eight, tmp_path / "qa.jsonl")
+    finally:
+        signal.signal(number, inherited)
 
 
 def test_a_crash_loses_only_what_is_under_way(eight, tmp_path):
