@@ -72,9 +72,12 @@ def page(session: nox.Session) -> None:
 
 @nox.session
 def recipes(session: nox.Session) -> None:
-    """Every family of recipes on small models, two ranks against one among them."""
+    """Every family of recipes: on models of random weights, two ranks against one; from the base that comes with it."""
     install(session, "dev", "train")
-    session.run("pytest", "tests/train", "-o", "addopts=", "--timeout=600", "-n", "2", *session.posargs)
+    plain = ("pytest", "-o", "addopts=", "--timeout=600")
+    families = "tests/train/test_families.py"  # by commands that use every core
+    session.run(*plain, "tests/train", "--ignore", families, "-n", "2", *session.posargs)
+    session.run(*plain, families, *session.posargs)
 
 
 @nox.session
