@@ -112,6 +112,17 @@ def roots(folders: list[Path] | None, new: bool = False) -> list[Path]:
     return [home("leaderboards") / "results", *(folders or [RESULTS])]
 
 
+def print_said(rows: list[dict[str, Any]], json: bool) -> None:
+    """Values, who says each, and what others say: `jbench.train.recipes.rows_of` something."""
+    from jbench.train.recipes import written
+
+    def others(row: dict[str, Any]) -> str:
+        return "; ".join(f"{written(other['value'])} ({other['source']})" for other in row["others"])
+
+    shown = rows if json else [{**row, "value": written(row["value"]), "others": others(row)} for row in rows]
+    print_rows(shown, json, ("key", "value", "source", "others"))
+
+
 def deliver(text: str, output: Path | None, check: bool) -> None:
     """Print a text, or write it to ``output``, or with ``check`` hold that file to it."""
     from jbench.files import write

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jbench.cli.common import Json, print_json, print_rows
+from jbench.cli.common import Json, print_json, print_said
 
 
 def synth(
@@ -41,17 +41,13 @@ def synth(
     Answers are kept as they come: the same command goes on where it was stopped.
     """
     from jbench.models.options import key_values
-    from jbench.train.recipes import written
-    from jbench.train.synth.kinds import DROP, described, find_kind
+    from jbench.train.recipes import rows_of
+    from jbench.train.synth.kinds import DROP, find_kind
     from jbench.types import UsageError
 
     chosen = find_kind(kind)
     if print:
-        rows = described(chosen)
-        for row in [] if json else rows:
-            others = (f"{written(other['value'])} ({other['source']})" for other in row["others"])
-            row.update(value=written(row["value"]), others="; ".join(others))
-        print_rows(rows, json, ("key", "value", "source", "others"))
+        print_said(rows_of(chosen.said), json)
         return
     if data is None or output is None or endpoint is None or model is None:
         raise UsageError("give --data, --output, --endpoint URL and --model NAME (--print shows what would be asked)")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from jbench.cli.common import Json, print_json, print_rows
+from jbench.cli.common import Json, print_json, print_said
 
 
 def train(
@@ -28,7 +28,7 @@ def train(
 ) -> None:
     """Train a model by a report's recipe; --print shows each value, who says it, and what others say."""
     from jbench.models.options import key_values
-    from jbench.train.recipes import changed, described, find_recipe, written
+    from jbench.train.recipes import changed, described, find_recipe
     from jbench.types import UsageError
 
     chosen = changed(find_recipe(recipe), key_values("--set", set or [], "KEY=VALUE, such as steps=300"))
@@ -37,9 +37,7 @@ def train(
     if data:
         chosen = changed(chosen, {"data": tuple(data)}, "--data")
     if print:
-        rows = described(chosen)
-        shown = rows if json else [{**row, "value": written(row["value"]), "others": _others(row)} for row in rows]
-        print_rows(shown, json, ("key", "value", "source", "others"))
+        print_said(described(chosen), json)
         return
     if output is None:
         raise UsageError("--output names the folder of the checkpoint (--print shows the recipe)")
@@ -57,9 +55,3 @@ def train(
         screen.say(f"{output}: evaluate it with jbench run {output}")
     if json:
         print_json(log)
-
-
-def _others(row: dict[str, Any]) -> str:
-    from jbench.train.recipes import written
-
-    return "; ".join(f"{written(other['value'])} ({other['source']})" for other in row["others"])

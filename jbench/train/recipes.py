@@ -547,8 +547,12 @@ def warm_up_of(recipe: Recipe, steps: int) -> int:
 
 
 def described(recipe: Recipe) -> list[dict[str, Any]]:
+    """`rows_of` a recipe, in the order in which it is shown."""
+    return rows_of({key: recipe.said[key] for key in keys(recipe)})
+
+
+def rows_of(things: Mapping[str, Said]) -> list[dict[str, Any]]:
     """One row a value: key, value, source, and the other readings."""
-    rows = ((key, recipe.said[key]) for key in keys(recipe))
     return [
         {
             "key": key,
@@ -556,7 +560,7 @@ def described(recipe: Recipe) -> list[dict[str, Any]]:
             "source": said.source,
             "others": [{"value": value, "source": source} for value, source in said.others],
         }
-        for key, said in rows
+        for key, said in things.items()
     ]
 
 

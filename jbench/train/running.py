@@ -161,7 +161,7 @@ def to_save(recipe: Recipe, model: Any) -> Any:
 def attention_of(recipe: Recipe) -> str | None:
     """How attention is computed: as the library chooses, but written out where a CPU trains in bf16.
 
-    There the fused one's backward takes four times as long (``tests/benchmarks``).
+    There the fused one's backward is the slower (``tests/benchmarks/test_training.py`` measures by how much).
     """
     import torch
 
@@ -171,8 +171,8 @@ def attention_of(recipe: Recipe) -> str | None:
 def keep_memory() -> None:
     """Let the C library keep what a step frees for the next one, for the life of the process.
 
-    Otherwise every large tensor is fresh pages of the system's: a third of a step of a small model on two cores
-    (``tests/benchmarks``). Elsewhere than on glibc nothing is done.
+    Otherwise every large tensor is fresh pages of the system's (``tests/benchmarks/test_training.py`` measures what
+    that costs). Elsewhere than on glibc nothing is done.
     """
     try:
         mallopt = CDLL(None).mallopt

@@ -79,7 +79,7 @@ def run(steps: Sequence[Step], work: Path, say: Callable[[str], None], program: 
     from filelock import FileLock, Timeout
 
     work.mkdir(parents=True, exist_ok=True)
-    left = [step.command for step in steps if not _is_done(step.command, work)]
+    left = [step.command for step in steps if not ((output := _output(step.command, work)) and output.exists())]
     named = {name for command in left for name in _CORPUS.findall(command)}
     if lacking := sorted(name for name in named if not (work / name).is_file()):
         raise UsageError(f"{work} has no {lacking[0]}, which is to be trained on: a parquet file with a column text")
@@ -92,10 +92,11 @@ def run(steps: Sequence[Step], work: Path, say: Callable[[str], None], program: 
 
 
 def _run(step: Step, work: Path, say: Callable[[str], None], program: Sequence[str]) -> None:
-    if _is_done(step.command, work):
+    output = _output(step.command, work)
+    if output and output.exists():
         return
     words = shlex.split(step.command)
-    if output := _output(step.command, work):
+    if output:
         words += ["--resume"] * output.with_name(f"{output.name}.training").exists()
     command = shlex.join(words)
     say(command)
@@ -106,11 +107,6 @@ def _run(step: Step, work: Path, say: Callable[[str], None], program: Sequence[s
 def _output(command: str, work: Path) -> Path | None:
     words = shlex.split(command)
     return work / words[words.index("--output") + 1] if "--output" in words else None
-
-
-def _is_done(command: str, work: Path) -> bool:
-    output = _output(command, work)
-    return output is not None and output.exists()
 
 
 def _child(words: Sequence[str], work: Path) -> int:

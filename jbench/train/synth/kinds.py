@@ -162,19 +162,6 @@ def find_kind(name: str) -> Kind:
     return KINDS[name]
 
 
-def described(kind: Kind) -> list[dict[str, Any]]:
-    """One row for each thing: key, value, source, and what other sources say, as of a recipe."""
-    return [
-        {
-            "key": key,
-            "value": said.value,
-            "source": said.source,
-            "others": [{"value": value, "source": source} for value, source in said.others],
-        }
-        for key, said in kind.said.items()
-    ]
-
-
 def parsed(answer: str, keys: tuple[str, ...]) -> dict[str, str] | None:
     """The texts of an answer: a JSON object, bare or as one block of code, of these keys in this order alone.
 
