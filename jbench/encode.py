@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from jbench.store import Kept, Memory
 from jbench.types import Float32, InvalidScores, Track, Unavailable
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
-REMEMBERED = 2 << 30
-"""How many bytes of values an encoder keeps, to encode no text twice in one run."""
 
 _AT_ONCE = 8192
 """How many items are tokenized ahead of the model."""
@@ -39,7 +39,8 @@ class Tally:
 
     ``cut`` holds a hash of each item already counted as cut.
     ``setup`` is the time in seconds that no query waits for: loading weights, encoding documents.
-    ``documents`` and ``stored`` count documents held and the 16-bit numbers that they take.
+    ``documents`` and ``stored`` count documents held and the 16-bit numbers that they take. ``reused`` counts items
+    whose values were known, ``halved`` the batches that did not fit in memory and were cut in two.
     """
 
     items: int = 0
@@ -52,12 +53,16 @@ class Tally:
     setup: float = 0.0
     documents: int = 0
     stored: int = 0
+    reused: int = 0
+    halved: int = 0
 
     def rates(self) -> dict[str, float]:
-        """Items and tokens a second, and the share of tokens that was padding."""
+        """Items and tokens a second, the share of tokens that was padding, items reused, batches halved."""
+        counts = {"reused": self.reused, "halved": self.halved}
+        found: dict[str, float] = {name: count for name, count in counts.items() if count}
         if not self.items:
-            return {}
-        return {
+            return found
+        return found | {
             "texts_per_s": round(self.items / self.seconds, 1),
             "tokens_per_s": round(self.tokens / self.seconds, 1),
             "padding": round(self.padding / max(self.tokens + self.padding, 1), 4),
@@ -93,39 +98,52 @@ class Tally:
             self.setup += time.perf_counter() - start
 
 
-@dataclass
-class Encoder:
-    """Encodes through ``tokenize`` and ``forward`` and remembers values, up to ``remembered`` bytes.
+@dataclass(frozen=True)
+class Reader:
+    """How new items are read: tokenized, then run through the model, a batch of at most ``budget`` tokens at once.
 
-    Both are told the ``way`` in which items are read (a prompt, a role): the same text under two
-    ways is two texts. ``forward(items, way)`` gives one float32 array for each tokenized item; a
-    batch costs at most ``budget`` tokens, padding included. ``size`` says how long an item is,
-    roughly, so that those of one length are tokenized together.
+    Both are told the ``way`` in which items are read (a prompt, a role): the same text under two ways is two texts.
+    ``forward(items, way)`` gives one float32 array for each tokenized item. ``tokenize`` runs in a thread of its own,
+    beside ``forward``.
     """
 
     tokenize: Callable[[list[Any], Any], Tokenized]
     forward: Callable[[list[Any], Any], Iterable[Float32]]
     budget: int
+
+
+@dataclass
+class Encoder:
+    """Items to values; what ``kept`` knows is not encoded again.
+
+    ``reader`` is asked for, and weights are loaded, once something is new. ``size`` says how long an item is,
+    roughly, so that those of one length are tokenized together.
+    """
+
+    reader: Callable[[], Reader]
     track: Track
     tally: Tally = field(default_factory=Tally)
+    kept: Kept = field(default_factory=Memory)
     size: Callable[[Any], int] = len
-    remembered: int = REMEMBERED
-    _memory: dict[tuple[Hashable, Hashable], tuple[Float32, int]] = field(default_factory=dict)
-    _held: int = 0
+    _halved: int = 0
 
     def __call__(self, items: Sequence[Any], way: Hashable = "", label: str = "encode") -> list[Float32]:
         """One value an item, in the order of ``items``; without ``label`` no progress is shown.
 
         :raises InvalidScores: when the model gives NaN or infinity for an item.
+        :raises Unavailable: when one item alone does not fit in memory.
         """
         place = {item: i for i, item in enumerate(dict.fromkeys(items))}
         distinct = list(place)
-        found = [self._memory.get((way, item)) for item in distinct]
-        for i, value, lost in self._encode(distinct, [i for i, known in enumerate(found) if known is None], way, label):
-            found[i] = (value, lost)
-            if self._held + value.nbytes <= self.remembered:
-                self._memory[way, distinct[i]] = (value, lost)
-                self._held += value.nbytes
+        found = self.kept.find([(way, item) for item in distinct])
+        new = [i for i, known in enumerate(found) if known is None]
+        self.tally.reused += len(distinct) - len(new)
+        try:
+            for i, value, lost in self._encode(distinct, new, way, label):
+                found[i] = (value, lost)
+                self.kept.add((way, distinct[i]), value, lost)
+        finally:
+            self.kept.flush()
         values = [known for known in found if known is not None]
         self.tally.lose((hash((way, item)), lost) for item, (_, lost) in zip(distinct, values, strict=True))
         return [values[place[item]][0] for item in items]
@@ -134,16 +152,18 @@ class Encoder:
         self, distinct: list[Any], new: list[int], way: Hashable, label: str
     ) -> Iterator[tuple[int, Float32, int]]:
         """The value and the tokens lost of each new item, by its place in ``distinct``."""
-        advance = self.track(label, len(new)) if label and new else lambda done: None
+        if not new:
+            return
+        reader = self.reader()
+        advance = self.track(label, len(new)) if label else lambda done: None
         new = sorted(new, key=lambda i: self.size(distinct[i]), reverse=True)
-        for start in range(0, len(new), _AT_ONCE):
-            begun = time.perf_counter()
-            chunk = new[start : start + _AT_ONCE]
-            tokenized = self.tokenize([distinct[i] for i in chunk], way)
+        chunks = [new[start : start + _AT_ONCE] for start in range(0, len(new), _AT_ONCE)]
+        begun = time.perf_counter()
+        for chunk, tokenized in _ahead(chunks, lambda chunk: reader.tokenize([distinct[i] for i in chunk], way)):
             lengths = np.array(tokenized.lengths, np.int64)
-            for batch in batches(lengths, self.budget):
+            for batch in batches(lengths, reader.budget >> self._halved):
                 try:
-                    values = self.forward([tokenized.items[i] for i in batch], way)
+                    values = self._forward(reader, [tokenized.items[i] for i in batch], way)
                 except IndexError as error:
                     text = _said(distinct[chunk[batch[0]]])
                     raise Unavailable(
@@ -160,6 +180,41 @@ class Encoder:
             self.tally.items += len(chunk)
             self.tally.tokens += int(lengths.sum())
             self.tally.seconds += time.perf_counter() - begun
+            begun = time.perf_counter()
+
+    def _forward(self, reader: Reader, items: list[Any], way: Hashable) -> list[Float32]:
+        """The values of a batch; where it does not fit in memory, by halves, and later batches are smaller."""
+        values: list[Float32] = []
+        size = len(items)
+        while len(values) < len(items):
+            try:
+                values.extend(reader.forward(items[len(values) : len(values) + size], way))
+            except (MemoryError, RuntimeError) as error:
+                # torch has an error of its own on a GPU, and none on a CPU.
+                if not isinstance(error, MemoryError) and "memory" not in str(error):
+                    raise
+                if size == 1:
+                    raise Unavailable(
+                        "one text alone needs more memory than there is: --model-set max_length=N cuts it, "
+                        "--dtype bf16 halves what it takes"
+                    ) from error
+                size = (size + 1) // 2
+                self._halved += 1
+                self.tally.halved += 1
+        return values
+
+
+def _ahead(
+    chunks: Sequence[list[int]], work: Callable[[list[int]], Tokenized]
+) -> Iterator[tuple[list[int], Tokenized]]:
+    """Each chunk with what ``work`` makes of it; while one is used, the next is worked on in a thread."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(work, chunks[0])
+        for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
+            done = coming.result()
+            if following is not None:
+                coming = pool.submit(work, following)
+            yield chunk, done
 
 
 def _said(item: Any) -> str:

@@ -5,29 +5,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jbench.encode import Encoder, Tokenized, batches
+from jbench.encode import Encoder, Reader, Tokenized, batches
 from jbench.models.dense import dense
 from jbench.models.locate import locate
 from jbench.models.options import Options
-from jbench.types import InvalidScores
+from jbench.store import Memory
+from jbench.types import InvalidScores, Unavailable
 from tests.tiny import CORPUS
 
 
-def letters(max_length=4):
+def silent(label, total):
+    return lambda done: None
+
+
+def letters(max_length=4, asked=None, forward=None, kept=None):
     """An encoder whose tokens are letters and whose vector is (length, first letter)."""
     seen = []
 
     def tokenize(texts, prompt):
+        if asked is not None:
+            asked.append(list(texts))
         said = [prompt + t for t in texts]
         cut = [t[:max_length] for t in said]
         lost = [max(0, len(t) - max_length) for t in said]
         return Tokenized(cut, [len(t) for t in cut], lost)
 
-    def forward(batch, prompt):
+    def vectors(batch, prompt):
         seen.append(batch)
         return np.float32([[len(t), ord(t[0])] for t in batch])
 
-    return Encoder(tokenize, forward, 8, lambda label, total: lambda done: None), seen
+    reader = Reader(tokenize, forward or vectors, 8)
+    return Encoder(lambda: reader, silent, kept=Memory() if kept is None else kept), seen
 
 
 def test_a_text_is_encoded_once_and_returned_in_its_place():
@@ -57,8 +65,7 @@ def test_what_is_cut_is_counted_also_when_it_was_encoded_before():
 
 
 def test_a_vector_that_is_not_finite_names_its_text():
-    encoder, _ = letters()
-    encoder.forward = lambda batch, prompt: np.full((len(batch), 2), np.nan, np.float32)
+    encoder, _ = letters(forward=lambda batch, prompt: np.full((len(batch), 2), np.nan, np.float32))
     with pytest.raises(InvalidScores, match="non-finite vector for the text '味噌'"):
         encoder(["味噌"], "")
 
@@ -108,8 +115,7 @@ def test_a_model_without_a_transformer_is_encoded_by_the_library(bare_unigram, t
 
 
 def test_what_is_remembered_is_bounded():
-    encoder, seen = letters()
-    encoder.remembered = 8  # one vector of two float32
+    encoder, seen = letters(kept=Memory(8))  # one vector of two float32
     encoder(["aaa", "b"])
     again = encoder(["b", "aaa"])
     assert [v.tolist() for v in again] == [[1, 98], [3, 97]]
@@ -120,10 +126,8 @@ def test_items_are_tokenized_a_part_at_a_time(monkeypatch):
     from jbench import encode
 
     monkeypatch.setattr(encode, "_AT_ONCE", 2)
-    encoder, _ = letters()
     asked = []
-    whole = encoder.tokenize
-    encoder.tokenize = lambda texts, way: asked.append(list(texts)) or whole(texts, way)
+    encoder, _ = letters(asked=asked)
     assert [v[0] for v in encoder(["a", "bbb", "cc", "dddd", "e"])] == [1, 3, 2, 4, 1]
     assert asked == [["dddd", "bbb"], ["cc", "a"], ["e"]]
 
@@ -137,3 +141,47 @@ def test_a_tally_taken_begins_anew():
     assert (taken.items, taken.tokens, taken.documents, taken.stored) == (3, 6, 1, 2)
     assert taken.setup > 0
     assert encoder.tally == type(taken)()
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_so_are_those_that_follow():
+    sizes = []
+
+    def forward(batch, prompt):
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return np.float32([[len(t), ord(t[0])] for t in batch])
+
+    encoder, _ = letters(forward=forward)
+    texts = ["a", "b", "c", "d", "e", "f", "g", "h"]
+    assert [v.tolist() for v in encoder(texts)] == [[1, ord(t)] for t in texts]
+    assert sizes == [8, 4, 2, 2, 2, 2]
+    assert encoder.tally.rates()["halved"] == 2
+    encoder(["i", "j", "k"])
+    assert sizes[6:] == [2, 1]
+
+
+def test_one_text_that_does_not_fit_alone_says_what_to_set():
+    def forward(batch, prompt):
+        raise MemoryError
+
+    encoder, _ = letters(forward=forward)
+    with pytest.raises(Unavailable, match="one text alone needs more memory than there is: --model-set max_length=N"):
+        encoder(["a"])
+
+
+def test_another_error_of_the_model_is_not_taken_for_too_little_memory():
+    def forward(batch, prompt):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    encoder, _ = letters(forward=forward)
+    with pytest.raises(RuntimeError, match="shapes"):
+        encoder(["a", "b"])
+
+
+def test_nothing_is_loaded_when_nothing_is_new():
+    kept = Memory()
+    letters(kept=kept)[0](["a", "bb"])
+    encoder = Encoder(lambda: pytest.fail("weights were loaded"), silent, kept=kept)
+    assert [v.tolist() for v in encoder(["bb", "a", "a"])] == [[2, 98], [1, 97], [1, 97]]
+    assert encoder.tally.rates() == {"reused": 2}

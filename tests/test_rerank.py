@@ -9,6 +9,7 @@ import pytest
 from jbench import Collection, Reranking, Retrieval, Texts, open_model
 from jbench.evaluate import evaluate_one
 from jbench.models.combine import Call, leaves
+from jbench.models.load import open_together
 from jbench.models.locate import locate
 from jbench.models.options import Options
 from jbench.registry import own_tasks
@@ -271,6 +272,13 @@ def test_rerank_orders_the_first_stages_best_by_the_second(depth, cross_bert):
         scores = second.score([(query, texts[d]) for d in listed], ("query", "document")).tolist()
         expected = {d: pytest.approx(s, abs=1e-5) for d, s in zip(listed, scores, strict=True)}
         assert dict(model.search(QUERIES, DOCUMENTS, 30).rows(i)) == expected
+
+
+def test_models_opened_together_take_the_options_that_they_have(cross_bert):
+    first, second = open_together(["bm25:mecab", str(cross_bert)], Options(dtype="bf16"))
+    assert (first.card.settings["dtype"], second.card.settings["dtype"]) == ("float32", "bfloat16")
+    with pytest.raises(UsageError, match="--dtype does not apply to bm25:mecab, ngram"):
+        open_together(["bm25:mecab", "ngram"], Options(dtype="bf16"))
 
 
 def test_a_depth_of_the_whole_corpus_equals_scoring_every_pair(cross_bert):

@@ -35,8 +35,17 @@ def models(
     json: Json = False,
     exposure: Annotated[bool, typer.Option("--exposure", help="What each model has seen of the tasks' data.")] = False,
     task_dir: TaskDirs = None,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Whose embeddings are stored, and how large they are.")
+    ] = False,
+    prune: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Remove its stored embeddings; all: of all.")
+    ] = None,
 ) -> None:
     """List what can be evaluated by name, the families whose prompts are known, and what was measured."""
+    if stored or prune:
+        _print_stored(prune, json)
+        return
     if exposure:
         _print_exposure(results, task_dir or [], json)
         return
@@ -52,6 +61,40 @@ def models(
     measured = {result.model: f"measured, {result.adapter}" for result in all_results(results)}
     rows += [{"model": m, "what": what, "prompts": {}} for m, what in measured.items() if m not in LEXICAL]
     print_rows(rows, json, ("model", "what", "prompts"))
+
+
+def _print_stored(prune: str | None, json: bool) -> None:
+    from datetime import UTC, datetime
+
+    from jbench import store
+    from jbench.types import unknown
+
+    held = store.stored()
+    if prune:
+        gone = [one for one in held if prune in ("all", one.about["model"])]
+        if not gone and prune != "all":
+            raise unknown("stored model", prune, sorted({str(one.about["model"]) for one in held}))
+        for one in gone:
+            store.remove(one)
+        held = [one for one in held if one not in gone]
+    rows: list[dict[str, Any]] = [
+        {
+            "model": one.about["model"],
+            "revision": one.about["revision"],
+            "settings": one.about["settings"],
+            "mib": round(one.size / 2**20, 1),
+            "used": datetime.fromtimestamp(one.used, UTC).strftime("%Y-%m-%d %H:%M"),
+        }
+        for one in held
+    ]
+    if json:
+        print_rows(rows, json, ())
+    else:
+        for row in rows:
+            row["settings"] = ", ".join(f"{key} {value}" for key, value in row["settings"].items() if value is not None)
+        print_rows(rows, json, ("model", "revision", "settings", "mib", "used"))
+        total, most = sum(one.size for one in held) / 2**30, store.limit() / 2**30
+        typer.echo(f"\n{total:.2f} GiB of at most {most:g} ($JBENCH_STORE_GIB) in {store.root()}")
 
 
 def _print_exposure(results: list[Path] | None, task_dirs: list[Path], json: bool) -> None:

@@ -23,13 +23,15 @@ def mine(
     below: Annotated[float | None, typer.Option(help="Keep those that --filter scores below this.")] = None,
     corpus: Annotated[Path | None, typer.Option(help="Search the passages of this .parquet or .jsonl instead.")] = None,
     column: Annotated[str, typer.Option(help="Which column of --corpus has the passages.")] = "text",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...")] = None,
+    dtype: Annotated[str | None, typer.Option(help="fp32 (default), bf16 or fp16 weights, of the filter too.")] = None,
 ) -> None:
     """Mine hard negatives: what a searcher ranks high for a question and does not answer it.
 
     The reports: --ranks 11-110 --sample 25 of a dense model, --ranks 11-20 of BM25, --ranks 30-100 of rrf(A, B).
     """
     from jbench.files import ready
-    from jbench.models.load import open_model
+    from jbench.models.load import open_together
     from jbench.models.options import Options
     from jbench.progress import display
     from jbench.train.data import open_set
@@ -42,9 +44,9 @@ def mine(
     plan = Plan(ranks_of(ranks), sample, seed, below)
     ready(output)
     with display() as shown:
-        options = Options(say=shown.say, track=shown.track)
-        searcher = open_model(model, options)
-        judge = open_model(filter, options) if filter else None
+        options = Options(device=device, dtype=dtype, store=True, say=shown.say, track=shown.track)
+        searcher, *filters = open_together([model, *([filter] if filter else [])], options)
+        judge = filters[0] if filters else None
         opened = open_set(data)
         told = provenance(opened, corpus, searcher.card, plan, judge.card if judge else None)
         counts = save(output, mined(questions(opened, corpus, column), searcher, plan, judge, shown.track), told)

@@ -31,6 +31,7 @@ def run(
     model_set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="E.g. pooling=mean.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="fp32 (default), bf16 or fp16 weights; scores stay fp32.")] = None,
+    no_store: Annotated[bool, typer.Option("--no-store", help="Keep no embeddings on disk, and use none.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Open no socket.")] = False,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run code in a checkpoint.")] = False,
     trained_on: Annotated[
@@ -75,6 +76,7 @@ def run(
             dtype=dtype,
             trust_remote_code=trust_remote_code,
             training=training,
+            store=not no_store,
             say=shown.say,
             track=shown.track,
         )

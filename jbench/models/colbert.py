@@ -6,14 +6,15 @@ Three layouts are read: sentence-transformers' own, PyLate's, and Stanford's (``
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from jbench.encode import Encoder, Tokenized
+from jbench import similarity
+from jbench.encode import Encoder, Reader, Tokenized
 from jbench.models import neural
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.neural import Weights, one_of
@@ -22,15 +23,11 @@ from jbench.search import spans, top_k
 from jbench.types import Card, Float32, Run, Texts, Unavailable, UsageError
 
 EXPANSIONS = ("none", "fixed", "min")
-SIMILARITIES = ("maxsim", "meanmaxsim", "maxmaxsim", "avgsim")
-"""Of each query token's best similarity to a document token the sum, the mean or the largest; avgsim: the sum of its
-mean similarity to all of them."""
-
 SETTINGS = {
     "query_length": whole_number,
     "document_length": whole_number,
     "query_expansion": one_of(*EXPANSIONS),
-    "similarity": one_of(*SIMILARITIES),
+    "similarity": one_of(*similarity.LATE),
 }
 REVISION = "1"
 """Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
@@ -123,7 +120,7 @@ class Layout:
             attend = told.get("attend_to_expansion_tokens", told.get("attend_to_mask_tokens"))
             length = told.get("query_length") or _STANFORD_QUERY_LENGTH
             expansion = {"strategy": "fixed", "length": length, "attend": attend}
-        prompts, similarity = checkpoint.own_prompts, own.get("similarity_fn_name")
+        prompts, compared = checkpoint.own_prompts, own.get("similarity_fn_name")
         prefixes = {role: own.get(f"{role}_prefix") or "" for role in ("query", "document")}
         words = mask.get("skiplist_words") if mask is not None else own.get("skiplist_words", string.punctuation)
         return cls(
@@ -137,7 +134,7 @@ class Layout:
             attend=bool(expansion and expansion.get("attend")),
             skiplist=tuple(words or ()),
             projection=checkpoint.read(f"{projections[-1]}/config.json").get("out_features"),
-            similarity=similarity if similarity in SIMILARITIES[:2] else "maxsim",
+            similarity=compared if compared in similarity.LATE[:2] else "maxsim",
             fill=expansion.get("token") if expansion else None,
             query_limit=told.get("query_length") if expansion and expansion["strategy"] == "min" else None,
         )
@@ -164,26 +161,28 @@ class ColBERT:
             held = self._hold(right[span])
             mine = np.flatnonzero((document >= span.start) & (document < span.stop))
             wanted = [asked[q] for q in query[mine].tolist()]
-            scores[mine] = self._similarity("pairwise")(wanted, [held[d - span.start] for d in document[mine].tolist()])
+            against = [held[d - span.start] for d in document[mine].tolist()]
+            scores[mine] = similarity.late_pairwise(self._compared, wanted, against, self.weights.device)
         return scores
 
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """Exact MaxSim over the whole corpus, whose vectors are held a window at a time."""
         asked = self._encode(queries.texts, "query", "encode")
-        compare = self._similarity("matrix")
 
         def windows() -> Iterator[Float32]:
             for span in spans(len(asked), len(documents), self.weights.options.track, _DOCUMENTS_AT_ONCE):
-                yield compare(asked, self._hold(documents.texts[span]))
+                held = self._hold(documents.texts[span])
+                yield similarity.late_matrix(self._compared, asked, held, self.weights.device)
 
         return top_k(queries.ids, documents.ids, windows(), k)
 
     def report(self) -> dict[str, Any]:
         """Texts cut, rates, cost and the device since the last call; nothing before weights are loaded."""
-        if "module" not in vars(self.weights):
-            return {}
-        module = self.weights.module
-        return self.weights.report(module[0].document_length or module.max_seq_length, module.get_embedding_dimension())
+        return self.weights.report()
+
+    @property
+    def _compared(self) -> str:
+        return str(self.card.settings["similarity"])
 
     def _hold(self, texts: Sequence[str]) -> list[Float32]:
         with self.weights.tally.preparing():
@@ -195,34 +194,11 @@ class ColBERT:
         """One float32[tokens, d] a text."""
         return self._encoder(list(texts), (role, self.card.prompts.get(role, "")), label)
 
-    def _similarity(self, shape: str) -> Callable[[list[Float32], list[Float32]], Float32]:
-        from sentence_transformers.util import maxsim, maxsim_pairwise
-
-        function = {"pairwise": maxsim_pairwise, "matrix": maxsim}[shape]
-        name, device = self.card.settings["similarity"], str(self.weights.module.device)
-
-        def compare(asked: list[Float32], held: list[Float32]) -> Float32:
-            if name == "avgsim":
-                queries = np.stack([query.sum(0) for query in asked])
-                documents = np.stack([document.mean(0) for document in held])
-                means: Float32 = (queries * documents).sum(1) if shape == "pairwise" else queries @ documents.T
-                return means
-            if name != "maxmaxsim":
-                scores: Float32 = function(asked, held, length_normalize=name == "meanmaxsim", device=device).numpy()
-                return scores
-            # The largest over a query's tokens is the largest of its tokens asked one by one.
-            tokens = [token[None] for query in asked for token in query]
-            counts = [len(query) for query in asked]
-            if shape == "pairwise":
-                held = [document for document, count in zip(held, counts, strict=True) for _ in range(count)]
-            each = function(tokens, held, device=device).numpy()
-            best: Float32 = np.maximum.reduceat(each, np.cumsum([0, *counts[:-1]]), axis=0)
-            return best
-
-        return compare
-
     @cached_property
     def _encoder(self) -> Encoder:
+        return Encoder(self._reader, self.weights.options.track, self.weights.tally, self.weights.kept)
+
+    def _reader(self) -> Reader:
         import torch
 
         module, settings = self.weights.module, self.card.settings
@@ -233,12 +209,13 @@ class ColBERT:
             said = self.weights.said(texts, prompt)
             if role == "query" and settings["query_expansion"] != "none":
                 return self._expanded(module.tokenizer, said)
-            return neural.tokenize(module.tokenizer, said, longest[role] or module.max_seq_length)
+            return self.weights.tokenized(said, longest[role] or module.max_seq_length)
 
         @torch.inference_mode()
         def forward(batch: list[Any], way: tuple[str, str]) -> list[Float32]:
             if isinstance(batch[0], str):
-                features = module.preprocess(batch, task="query")
+                with self.weights.tokenizing:
+                    features = module.preprocess(batch, task="query")
                 features = {k: v.to(module.device) if hasattr(v, "to") else v for k, v in features.items()}
             else:
                 features = neural.pad(module.tokenizer, batch, module.device)
@@ -246,12 +223,13 @@ class ColBERT:
             vectors, kept = out["token_embeddings"].float().cpu(), out["attention_mask"].bool().cpu()
             return [row[mask].numpy() for row, mask in zip(vectors, kept, strict=True)]
 
-        return Encoder(tokenize, forward, self.weights.budget, self.weights.options.track, self.weights.tally)
+        return Reader(tokenize, forward, self.weights.budget)
 
     def _expanded(self, tokenizer: Any, texts: list[str]) -> Tokenized:
         """Queries that the library fills with ``[MASK]``: as texts, with the lengths they will have."""
         length, fixed = self.card.settings["query_length"], self.card.settings["query_expansion"] == "fixed"
-        whole = [len(ids) for ids in tokenizer(texts, truncation=False, verbose=False)["input_ids"]]
+        with self.weights.tokenizing:
+            whole = [len(ids) for ids in tokenizer(texts, truncation=False, verbose=False)["input_ids"]]
         longest = length if fixed else self.card.settings["query_limit"] or self.weights.module.max_seq_length
         lost = [max(0, n - longest) for n in whole]
         return Tokenized(texts, [max(min(n, longest), length) for n in whole], lost)
@@ -284,7 +262,12 @@ def colbert(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> 
         raise UsageError(f"query_expansion={asked['query_expansion']}: {checkpoint.model} needs a query_length to fill")
     neural.within_positions(checkpoint, files, asked)
     card = neural.card(checkpoint, options, "colbert", REVISION, files, asked, layout.markers, by_hand)
-    return ColBERT(card, Weights(checkpoint, options, card, partial(_make, layout, card)))
+    return ColBERT(card, Weights(checkpoint, options, card, partial(_make, layout, card), _shape))
+
+
+def _shape(module: Any) -> dict[str, int | None]:
+    longest = module[0].document_length or module.max_seq_length
+    return {"dimension": module.get_embedding_dimension(), "longest_input": longest}
 
 
 def _make(layout: Layout, card: Card, folder: str, device: str, arguments: dict[str, Any]) -> Any:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from jbench.encode import Encoder, Tokenized
+from jbench.encode import Encoder, Reader, Tokenized
 from jbench.models import neural
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.neural import Weights
 from jbench.models.options import Options, whole_number
+from jbench.store import Memory
 from jbench.types import Card, Float32, UsageError
 
 ACTIVATIONS = {
@@ -40,17 +41,24 @@ class CrossEncoder:
 
     def report(self) -> dict[str, Any]:
         """Pairs cut, rates, cost and the device since the last call; nothing before weights are loaded."""
-        return self.weights.report(self.weights.module.max_seq_length) if "module" in vars(self.weights) else {}
+        return self.weights.report()
 
     @cached_property
     def _encoder(self) -> Encoder:
+        weights = self.weights
+        kept = weights.kept if weights.options.store else Memory(0)  # no pair comes twice in one run
+        return Encoder(
+            self._reader, weights.options.track, weights.tally, kept, lambda pair: len(pair[0]) + len(pair[1])
+        )
+
+    def _reader(self) -> Reader:
         import torch
 
         module = self.weights.module
 
         def tokenize(pairs: list[tuple[str, str]], way: str) -> Tokenized:
             sides = [self.weights.said(side) for side in zip(*pairs, strict=True)]
-            return neural.tokenize(module.tokenizer, list(zip(*sides, strict=True)), module.max_seq_length)
+            return self.weights.tokenized(list(zip(*sides, strict=True)), module.max_seq_length)
 
         @torch.inference_mode()
         def forward(batch: list[dict[str, list[int]]], way: str) -> Float32:
@@ -59,8 +67,7 @@ class CrossEncoder:
             scores: Float32 = module.activation_fn(logits).cpu().numpy()
             return scores
 
-        weights, size = self.weights, lambda pair: len(pair[0]) + len(pair[1])
-        return Encoder(tokenize, forward, weights.budget, weights.options.track, weights.tally, size, remembered=0)
+        return Reader(tokenize, forward, self.weights.budget)
 
 
 def cross_encoder(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> CrossEncoder:
@@ -86,7 +93,11 @@ def cross_encoder(checkpoint: Checkpoint, options: Options, by_hand: bool = Fals
     files = {"max_length": checkpoint.max_length, "activation": _activation(checkpoint, config, own)}
     neural.within_positions(checkpoint, files, asked)
     card = neural.card(checkpoint, options, "cross-encoder", REVISION, files, asked, None, by_hand)
-    return CrossEncoder(card, Weights(checkpoint, options, card, partial(_make, card)))
+    return CrossEncoder(card, Weights(checkpoint, options, card, partial(_make, card), _shape))
+
+
+def _shape(module: Any) -> dict[str, int | None]:
+    return {"longest_input": module.max_seq_length}
 
 
 def _make(card: Card, folder: str, device: str, arguments: dict[str, Any]) -> Any:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from jbench.encode import Encoder, Tokenized
+from jbench import similarity
+from jbench.encode import Encoder, Reader, Tokenized
 from jbench.models import neural
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.neural import Weights, one_of
@@ -18,8 +19,7 @@ from jbench.search import spans, top_k
 from jbench.types import Card, Float32, Run, Texts, UsageError
 
 POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
-SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
-SETTINGS = {"pooling": one_of(*POOLINGS), "max_length": whole_number, "similarity": one_of(*SIMILARITIES)}
+SETTINGS = {"pooling": one_of(*POOLINGS), "max_length": whole_number, "similarity": one_of(*similarity.DENSE)}
 REVISION = "1"
 """Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
 
@@ -36,17 +36,17 @@ class Dense:
         left, right = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         if roles[0] == roles[1]:  # one call: texts that stand on both sides are encoded once
             both = self._encode(left + right, roles[0])
-            return self._similarity("pairwise")(both[: len(left)], both[len(left) :])
+            return similarity.pairwise(self.card.settings["similarity"], both[: len(left)], both[len(left) :])
         asked = self._encode(left, roles[0])
         with self.weights.tally.preparing():
             held = self._encode(right, roles[1])
         self.weights.tally.hold(held)
-        return self._similarity("pairwise")(asked, held)
+        return similarity.pairwise(self.card.settings["similarity"], asked, held)
 
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """Exact search over the whole corpus, whose vectors are held a window at a time."""
         asked = self._encode(queries.texts, "query")
-        compare = self._similarity("matrix")
+        compare = partial(similarity.matrix, self.card.settings["similarity"], device=self.weights.device)
 
         def windows() -> Iterator[Float32]:
             for span in spans(len(asked), len(documents), self.weights.options.track, neural.TEXTS_AT_ONCE):
@@ -59,38 +59,22 @@ class Dense:
 
     def report(self) -> dict[str, Any]:
         """Texts cut, rates, cost and the device since the last call; nothing before weights are loaded."""
-        if "module" not in vars(self.weights):
-            return {}
-        return self.weights.report(self.card.settings["max_length"], self.weights.module.get_embedding_dimension())
+        return self.weights.report()
 
     def _encode(self, texts: Sequence[str], role: str, label: str = "encode") -> Float32:
         vectors = self._encoder(list(texts), self.card.prompts.get(role, ""), label)
         return np.stack(vectors) if vectors else np.zeros((0, 1), np.float32)
 
-    def _similarity(self, shape: str) -> Callable[[Float32, Float32], Float32]:
-        import torch
-        from sentence_transformers import SimilarityFunction
-
-        name = self.card.settings["similarity"]
-        makers = {
-            "pairwise": SimilarityFunction.to_similarity_pairwise_fn,
-            "matrix": SimilarityFunction.to_similarity_fn,
-        }
-        function = makers[shape](name)
-
-        def compare(a: Float32, b: Float32) -> Float32:
-            scores: Float32 = function(torch.from_numpy(a), torch.from_numpy(b)).numpy()
-            return scores
-
-        return compare
-
     @cached_property
     def _encoder(self) -> Encoder:
+        return Encoder(self._reader, self.weights.options.track, self.weights.tally, self.weights.kept)
+
+    def _reader(self) -> Reader:
         from sentence_transformers.base.modules import Transformer
 
         module = self.weights.module
         if isinstance(module[0], Transformer):
-            return self._transformer_encoder(module)
+            return self._transformer(module)
 
         # Static embeddings and the like: no attention, so nothing to gain from our own batches.
         def characters(texts: list[str], prompt: str) -> Tokenized:
@@ -101,14 +85,13 @@ class Dense:
             vectors: Float32 = module.encode(batch, prompt="", show_progress_bar=False)
             return vectors.astype("float32")
 
-        return Encoder(characters, forward, self.weights.budget, self.weights.options.track, self.weights.tally)
+        return Reader(characters, forward, self.weights.budget)
 
-    def _transformer_encoder(self, module: Any) -> Encoder:
+    def _transformer(self, module: Any) -> Reader:
         import torch
 
         def tokenize(texts: list[str], prompt: str) -> Tokenized:
-            said = self.weights.said(texts, prompt)
-            return neural.tokenize(module.tokenizer, said, self.card.settings["max_length"])
+            return self.weights.tokenized(self.weights.said(texts, prompt), self.card.settings["max_length"])
 
         prompt_length = cache(self.weights.prompt_length)
 
@@ -119,7 +102,7 @@ class Dense:
             # A copy, so that what was cut off is not kept alive.
             return vectors[:, : module.truncate_dim].copy() if module.truncate_dim else vectors
 
-        return Encoder(tokenize, forward, self.weights.budget, self.weights.options.track, self.weights.tally)
+        return Reader(tokenize, forward, self.weights.budget)
 
 
 def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> Dense:
@@ -142,11 +125,16 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
         )
     # Of another kind of checkpoint the library takes the transformer and pools by the mean.
     pooling = "mean" if by_hand and checkpoint.kind[0] != "dense" else checkpoint.pooling
-    similarity = checkpoint.similarity if checkpoint.similarity in SIMILARITIES else "cosine"
-    files = {"pooling": pooling, "max_length": checkpoint.max_length, "similarity": similarity}
+    compared = checkpoint.similarity if checkpoint.similarity in similarity.DENSE else "cosine"
+    files = {"pooling": pooling, "max_length": checkpoint.max_length, "similarity": compared}
     neural.within_positions(checkpoint, files, asked)
     card = neural.card(checkpoint, options, "dense", REVISION, files, asked, checkpoint.own_prompts, by_hand)
-    return Dense(card, Weights(checkpoint, options, card, partial(_make, checkpoint, card)))
+    shape = partial(_shape, card)
+    return Dense(card, Weights(checkpoint, options, card, partial(_make, checkpoint, card), shape))
+
+
+def _shape(card: Card, module: Any) -> dict[str, int | None]:
+    return {"dimension": module.get_embedding_dimension(), "longest_input": card.settings["max_length"]}
 
 
 def _make(checkpoint: Checkpoint, card: Card, folder: str, device: str, arguments: dict[str, Any]) -> Any:

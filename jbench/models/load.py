@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,31 +23,32 @@ def open_model(string: str, options: Options | None = None) -> Model:
     :raises Unavailable: when the file or checkpoint is not to be had.
     """
     options = options or Options()
-    call = Call.of(string)
-    if call is None:
-        return _open(string, options)
-    taken = _shared_out(string, options)
-    return _combined(call, options, taken)
+    return open_together([string], options)[0] if Call.of(string) else _open(string, options)
 
 
-def _combined(call: Call, options: Options, taken: dict[str, Options]) -> Model:
+def open_together(strings: Sequence[str], options: Options) -> list[Model]:
+    """Several models, of which each takes of the options what it has; raises as `open_model`.
+
+    :raises UsageError: for an option that none of them has.
+    """
+    taken = _shared_out(strings, options)
     opened: dict[str, Model] = {}
 
     def open_part(part: str, given: Options) -> Model:
-        inner = Call.of(part)
+        call = Call.of(part)
         if part not in opened:  # one that stands in two places is loaded once
-            opened[part] = _combined(inner, given, taken) if inner else _open(part, taken[part])
+            opened[part] = combine(call, given, open_part) if call else _open(part, taken[part])
         return opened[part]
 
-    return combine(call, options, open_part)
+    return [open_part(string, options) for string in strings]
 
 
-def _shared_out(string: str, options: Options) -> dict[str, Options]:
-    """What each part of a combination is made with: of the options, every one that it has.
+def _shared_out(strings: Sequence[str], options: Options) -> dict[str, Options]:
+    """What each part of the models is made with: of the options, every one that it has.
 
     :raises UsageError: for an option that no part has.
     """
-    parts = list(dict.fromkeys(leaves(string)))
+    string, parts = ", ".join(strings), list(dict.fromkeys(leaf for one in strings for leaf in leaves(one)))
     bare = replace(options, name=None, prompts={}, settings={}, device=None, dtype=None)
     if not (options.prompts or options.settings or options.device or options.dtype):
         return dict.fromkeys(parts, bare)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
+from threading import Lock
 from typing import Any
 
 from jbench import manifest
@@ -16,6 +18,7 @@ from jbench.models import segment
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.options import DTYPES, Options
 from jbench.models.prompts import namesake, resolve
+from jbench.store import Kept, Memory, opened
 from jbench.types import Card, Unavailable, UsageError, unknown
 
 DEVICES = ("cpu", "cuda", "mps", "xpu", "npu", "hpu")
@@ -24,6 +27,8 @@ TEXTS_AT_ONCE = 1 << 16
 """How many documents a search encodes before it compares them and lets them go."""
 
 _UNSAID = ("skiplist", "adapter_revision")
+_LIBRARIES = ("sentence-transformers", "torch", "transformers")
+_SIZES = ("parameters", "dimension", "longest_input")
 _ABSOLUTE = {"bert", "roberta", "xlm-roberta", "distilbert", "luke", "mluke", "electra", "camembert"}
 # These fail on a text that is longer than their table of positions; others count distances.
 
@@ -145,14 +150,18 @@ class Weights:
     """A checkpoint's weights, loaded when first asked for, and the tally of what they did.
 
     ``make(folder, device, arguments)`` loads them; ``arguments`` are those that every class of the
-    library takes: from disk alone, as safetensors, in the card's dtype.
+    library takes: from disk alone, as safetensors, in the card's dtype. ``shape`` says of the loaded model its longest
+    input in tokens (``longest_input``) and, where it makes vectors, their ``dimension``. Who uses the tokenizer holds
+    the lock ``tokenizing``: it cannot be used by two threads.
     """
 
     checkpoint: Checkpoint
     options: Options
     card: Card
     make: Callable[[str, str, dict[str, Any]], Any]
+    shape: Callable[[Any], dict[str, int | None]]
     tally: Tally = field(default_factory=Tally)
+    tokenizing: Any = field(default_factory=Lock, repr=False)
     words: dict[str, str] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -163,6 +172,36 @@ class Weights:
         """
         with self.tally.preparing():
             return self._load()
+
+    @cached_property
+    def kept(self) -> Kept:
+        """What is known of texts: in the store on disk where the options ask for it, else for this process alone."""
+        if not self.options.store:
+            return Memory()
+        card = self.card
+        # What compares vectors touches none of them.
+        settings = {key: value for key, value in card.settings.items() if key != "similarity"}
+        versions = {name: version(name) for name in _LIBRARIES}
+        facts = {"revision": card.revision, "adapter": card.adapter, "settings": settings, "versions": versions}
+        return opened(
+            facts, lambda: {"model": card.model, **facts, **self.sizes}, card.settings["dtype"], self.options.say
+        )
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """``parameters``, and what ``shape`` says; where no weights are loaded, as the store was told them."""
+        if "module" not in vars(self):
+            told = self.kept.told()
+            return {key: told[key] for key in _SIZES if key in told}
+        found = {"parameters": sum(p.numel() for p in self.module.parameters()), **self.shape(self.module)}
+        return {key: found[key] for key in _SIZES if found.get(key) is not None}
+
+    @property
+    def device(self) -> str:
+        """Where it computes: as asked, else on a GPU that torch sees, else on the CPU."""
+        import torch
+
+        return self.options.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
     def _load(self) -> Any:
         import logging
@@ -175,7 +214,7 @@ class Weights:
         library.disable_progress_bar()  # type: ignore[no-untyped-call] # it draws bars off a terminal too
         library.set_verbosity_error()  # type: ignore[no-untyped-call] # what matters is checked and said here
         logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-        device = self.options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = self.device
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise UsageError(f"--device {device}: this torch sees no CUDA device; leave it out, or use cpu")
         arguments = {
@@ -219,24 +258,29 @@ class Weights:
         new = [text for text in dict.fromkeys(texts) if text not in self.words]
         self.words.update(zip(new, segment.jumanpp(new), strict=True))
 
+    def tokenized(self, texts: Sequence[Any], length: int | None) -> Tokenized:
+        """`tokenize` with the model's tokenizer."""
+        with self.tokenizing:
+            return tokenize(self.module.tokenizer, texts, length)
+
     def prompt_length(self, prompt: str) -> dict[str, int]:
         """The feature that a pooling looks at which leaves the prompt out."""
-        return {k: n for k, n in self.module.preprocess([""], prompt=prompt).items() if k == "prompt_length"}
+        with self.tokenizing:
+            features = self.module.preprocess([""], prompt=prompt)
+        return {key: length for key, length in features.items() if key == "prompt_length"}
 
-    def report(self, longest: int | None = None, dimension: int | None = None) -> dict[str, Any]:
-        """What was done since the last report, on what, and what a document and a query cost."""
-        module, tally = self.module, self.tally.take()
-        cost: dict[str, Any] = {"parameters": sum(p.numel() for p in module.parameters())}
-        if dimension is not None:
-            cost["dimension"] = dimension
+    def report(self) -> dict[str, Any]:
+        """What was done since the last report, on what, and what a document and a query cost; nothing before a text."""
+        tally, loaded = self.tally.take(), "module" in vars(self)
+        if not loaded and not tally.reused:
+            return {}
+        cost: dict[str, Any] = dict(self.sizes)
         if tally.documents:
             cost["bytes_per_document"] = round(2 * tally.stored / tally.documents, 1)
-        if longest is not None:
-            cost["longest_input"] = longest
         return {
             "truncated": tally.truncated,
             "tokens_lost": tally.tokens_lost,
-            "device": str(module.device),
+            "device": str(self.module.device) if loaded else "none",
             "rates": tally.rates(),
             "setup": tally.setup,
             "cost": cost,

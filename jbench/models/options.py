@@ -19,7 +19,8 @@ def _silent(label: str, total: int) -> Advance:
 class Options:
     """``settings`` are ``--model-set``, ``prompts`` ``--prompt``, both as typed.
 
-    ``training`` is what ``--trained-on`` declares (see `jbench.manifest`).
+    ``training`` is what ``--trained-on`` declares (see `jbench.manifest`). ``store``: values are kept on disk, for
+    every later run (`jbench.store`).
     """
 
     name: str | None = None
@@ -29,6 +30,7 @@ class Options:
     dtype: str | None = None
     trust_remote_code: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
+    store: bool = False
     say: Callable[[str], None] = lambda message: None
     track: Track = _silent
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jbench.encode import Encoder, Tokenized
+from jbench.encode import Encoder, Reader, Tokenized
 from jbench.models import neural
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.lexical import Matrix
@@ -50,10 +50,7 @@ class Sparse:
 
     def report(self) -> dict[str, Any]:
         """Texts cut, rates, cost and the device since the last call; nothing before weights are loaded."""
-        if "module" not in vars(self.weights):
-            return {}
-        module = self.weights.module
-        return self.weights.report(module.max_seq_length, module.get_embedding_dimension())
+        return self.weights.report()
 
     def _hold(self, texts: Sequence[str], role: str, label: str = "encode") -> Matrix:
         with self.weights.tally.preparing():
@@ -67,15 +64,17 @@ class Sparse:
         rows = self._encoder(list(texts), self.card.prompts.get(role, ""), label)
         if held:
             self.weights.tally.hold(rows)
-        starts = np.cumsum([0, *(row.shape[1] for row in rows)])
-        columns = np.concatenate([row[0] for row in rows]).astype(np.int64)
-        weights = np.concatenate([row[1] for row in rows])
-        shape = (len(rows), self.weights.module.get_embedding_dimension())
-        matrix = csr_matrix((weights, columns, starts), shape=shape)
+        starts = np.cumsum([0, *map(len, rows)])
+        entries = np.concatenate(rows)
+        shape = (len(rows), self.weights.sizes["dimension"])
+        matrix = csr_matrix((entries[:, 1], entries[:, 0].astype(np.int64), starts), shape=shape)
         return normalize(matrix) if self.card.settings["similarity"] == "cosine" else matrix
 
     @cached_property
     def _encoder(self) -> Encoder:
+        return Encoder(self._reader, self.weights.options.track, self.weights.tally, self.weights.kept)
+
+    def _reader(self) -> Reader:
         import torch
         from sentence_transformers.util import select_max_active_dims
 
@@ -83,21 +82,21 @@ class Sparse:
         prompt_length = cache(self.weights.prompt_length)
 
         def tokenize(texts: list[str], prompt: str) -> Tokenized:
-            return neural.tokenize(module.tokenizer, self.weights.said(texts, prompt), module.max_seq_length)
+            return self.weights.tokenized(self.weights.said(texts, prompt), module.max_seq_length)
 
         @torch.inference_mode()
         def forward(batch: list[dict[str, list[int]]], prompt: str) -> list[Float32]:
-            """float32[2, entries] a text: columns (exact, being below 2^24) and weights."""
+            """float32[entries, 2] a text: columns (exact, being below 2^24) and weights."""
             features = neural.pad(module.tokenizer, batch, module.device) | prompt_length(prompt)
             weights = module(features)["sentence_embedding"].float()
             if module.max_active_dims is not None:
                 weights = select_max_active_dims(weights, module.max_active_dims)
             rows = weights.cpu().numpy()
-            return [np.stack([own, row[own]]).astype(np.float32) for row in rows for own in [np.flatnonzero(row)]]
+            return [np.stack([own, row[own]], 1).astype(np.float32) for row in rows for own in [np.flatnonzero(row)]]
 
         # Before pooling every token has a weight for every entry of the vocabulary.
         budget = min(self.weights.budget, max(1, _WEIGHTS_AT_ONCE // module.get_embedding_dimension()))
-        return Encoder(tokenize, forward, budget, self.weights.options.track, self.weights.tally)
+        return Reader(tokenize, forward, budget)
 
 
 def sparse(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> Sparse:
@@ -122,7 +121,11 @@ def sparse(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> S
     files = {"max_length": checkpoint.max_length, "similarity": similarity}
     neural.within_positions(checkpoint, files, asked)
     card = neural.card(checkpoint, options, "sparse", REVISION, files, asked, checkpoint.own_prompts, by_hand)
-    return Sparse(card, Weights(checkpoint, options, card, _make))
+    return Sparse(card, Weights(checkpoint, options, card, _make, _shape))
+
+
+def _shape(module: Any) -> dict[str, int | None]:
+    return {"dimension": module.get_embedding_dimension(), "longest_input": module.max_seq_length}
 
 
 def _make(folder: str, device: str, arguments: dict[str, Any]) -> Any:

@@ -152,19 +152,21 @@ def mine(asked: Questions, model: Model, plan: Plan, judge: Model | None, track:
     for start in range(0, len(asked.queries), _BLOCK):
         block = range(len(asked.queries))[start : start + _BLOCK]
         taken = [_taken(run.index[run.offsets[i] : run.offsets[i + 1]], marks, own[i], plan.ranks) for i in block]
+        draws = [np.random.default_rng([plan.seed, int(hashed([asked.queries.texts[i]])[0])]) for i in block]
+        if plan.below is None:  # nothing is dropped, so that only what is drawn need be scored
+            taken = [_drawn(one, np.arange(len(one[0])), draw, plan) for one, draw in zip(taken, draws, strict=True)]
         scored = _scored(asked, block, [places for places, _ in taken], judge) if judge is not None else None
-        for n, (i, (places, ranks)) in enumerate(zip(block, taken, strict=True)):
-            keep = np.arange(len(places))
-            if scored is not None and plan.below is not None:
-                keep = keep[scored[n][len(own[i]) :] < plan.below]
-            query = asked.queries.texts[i]
-            seed = [plan.seed, int(hashed([query])[0])]
-            keep = np.random.default_rng(seed).permutation(keep)[: plan.sample]
+        for n, i in enumerate(block):
+            places, ranks = taken[n]
             scores = None
             if scored is not None:
-                scores = [*scored[n][: len(own[i])].tolist(), *scored[n][len(own[i]) + keep].tolist()]
-            negatives = [texts[int(place)] for place in places[keep]]
-            yield Mined(query, asked.positives[i], negatives, ranks[keep].tolist(), scores)
+                of_own, of_found = np.split(scored[n], [len(own[i])])
+                if plan.below is not None:
+                    keep = np.flatnonzero(of_found < plan.below)
+                    places, ranks, of_found = _drawn((places, ranks, of_found), keep, draws[n], plan)
+                scores = [*of_own.tolist(), *of_found.tolist()]
+            negatives = [texts[int(place)] for place in places]
+            yield Mined(asked.queries.texts[i], asked.positives[i], negatives, ranks.tolist(), scores)
         advance(len(block))
 
 
@@ -179,6 +181,12 @@ def _taken(found: Any, marks: UInt64, own: UInt64, ranks: tuple[int, int]) -> tu
     others = found[~np.isin(marks[found], own)][ranks[0] - 1 : ranks[1]]
     first = np.sort(np.unique(marks[others], return_index=True)[1])
     return others[first], ranks[0] + first
+
+
+def _drawn(columns: tuple[Any, ...], keep: Any, draw: np.random.Generator, plan: Plan) -> tuple[Any, ...]:
+    """Of each column what stands at the places ``keep``, in random order, as much as the plan takes."""
+    chosen = draw.permutation(keep)[: plan.sample]
+    return tuple(column[chosen] for column in columns)
 
 
 def _scored(asked: Questions, block: range, places: Sequence[Any], judge: Scorer) -> list[Any]:

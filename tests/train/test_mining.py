@@ -103,9 +103,20 @@ def test_a_filter_drops_what_it_scores_too_high_before_the_sample_is_drawn():
     (row,) = mined(found, (1, 6), judge=Shared(), below=2.5)
     assert sorted(row.negatives) == ["abx", "ax", "cdx", "xyz"]
     assert row.scores == [4.0, *({"abx": 2.0, "cdx": 2.0, "ax": 1.0, "xyz": 0.0}[text] for text in row.negatives)]
-    (row,) = mined(found, (1, 6), 3, judge=Shared())
-    assert len(row.negatives) == 3
-    assert len(row.scores) == 4
+
+
+def test_a_filter_that_drops_nothing_scores_only_what_is_drawn():
+    class Counting(Shared):
+        scored = 0
+
+        def score(self, pairs, roles):
+            self.scored += len(pairs)
+            return super().score(pairs, roles)
+
+    judge, found = Counting(), asked({"abcd": ["abcd"]}, PASSAGES)
+    (row,) = mine(found, Shared(), Plan((1, 6), 3, 42), judge, silent)
+    assert (len(row.negatives), len(row.scores), judge.scored) == (3, 4, 4)
+    assert row.negatives == mined(found, (1, 6), 3)[0].negatives
 
 
 texts = st.text("abcdef", min_size=1, max_size=4)

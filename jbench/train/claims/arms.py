@@ -79,7 +79,7 @@ _COLBERT: Settings = {
     **{"query_length": 32, "document_length": 128, "dimension": 96, "checkpoints": 1},
 }
 _RERANKER: Settings = {
-    **{"batch_size": 8, "mini_batch": 0, "learning_rate": "3e-4", "max_length": 192, "hard_negatives": 7},
+    **{"batch_size": 8, "mini_batch": 0, "learning_rate": "3e-4", "max_length": 128, "hard_negatives": 7},
     **{"checkpoints": 1},
 }
 
@@ -103,34 +103,41 @@ def _on_jaquad(output: str, base: str, mined: bool, **more: object) -> str:
 
 def _short(output: str, **settings: object) -> tuple[str, str]:
     """A base of fewer steps, and SimCSE on it."""
-    base = _masked(f"{output}.{{seed}}", steps=600, checkpoints=1, seed="{seed}", **settings)
+    base = _masked(f"{output}.{{seed}}", steps=600, max_length=64, checkpoints=1, seed="{seed}", **settings)
     return base, _nli(f"{output}-sup", f"{output}.{{seed}}")
 
 
 BASE = _masked("base", steps=2600, checkpoints=4)
 BM25 = "jbench mine jaquad bm25:char-bigram --ranks 11-20 --output bm25.parquet"
 PRETRAINED = _train(
-    "ruri-pt-small", "ruri-pt", "base", "neighbours:aozora.parquet", {"steps": 300}, _DENSE, batch_size=96
+    "ruri-pt-small", "ruri-pt", "base", "neighbours:aozora.parquet", {"steps": 200}, _DENSE, batch_size=64
 )
 COLBERT = _train("jacolbert", "colbert", "base", "jaquad", _COLBERT, ways=1)
 _MINED = _on_jaquad("dense-mined", "base", mined=True)
 RRF = (
     *(BASE, BM25, _MINED.format(seed=SEEDS[0])),
     f'jbench mine jaquad "rrf(bm25:char-bigram, ./dense-mined.{SEEDS[0]})" --ranks 30-100 --sample 7 '
-    "--output rrf.parquet",
+    "--dtype bf16 --output rrf.parquet",
 )
 _FIRST, _SECOND = _first("reranker-1", "ruri-pt.{seed}"), _second("reranker", "reranker-1.{seed}")
 SCORED = (
     *RRF,
     *(command.format(seed=SEEDS[0]) for command in (PRETRAINED, _FIRST, _SECOND)),
     f"jbench mine jaquad bm25:char-bigram --ranks 11-20 --sample 3 --filter ./reranker.{SEEDS[0]} "
-    "--output scored.parquet",
+    "--dtype bf16 --output scored.parquet",
 )
 
 
 def _distilled(output: str, distil: str) -> str:
     return _train(
-        "ruri-small", output, "ruri-pt.{seed}", "scored.parquet", _CONTRASTED, hard_negatives=3, distil=distil
+        "ruri-small",
+        output,
+        "ruri-pt.{seed}",
+        "scored.parquet",
+        _CONTRASTED,
+        steps=250,
+        hard_negatives=3,
+        distil=distil,
     )
 
 

@@ -1,0 +1,128 @@
+"""How vectors are compared, always in float32: one vector a text, or one a token (late interaction).
+
+Formulas as in sentence-transformers' ``SimilarityFunction`` and ``maxsim``; distances are negated, so that more is
+nearer. ``device`` is torch's name of where it is computed; results are on the CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from jbench.types import Float32
+
+DENSE = ("cosine", "dot", "euclidean", "manhattan")
+LATE = ("maxsim", "meanmaxsim", "maxmaxsim", "avgsim")
+"""Of each query token's best similarity to a document token the sum, the mean or the largest; avgsim: the sum of its
+mean similarity to all of them. A document without tokens scores 0."""
+
+ELEMENTS = {"cpu": 1 << 21, "cuda": 1 << 26}
+"""How many similarities of tokens are held at once: on a CPU 8 MiB, which stay near it."""
+
+_DOCUMENTS = 64
+
+
+def matrix(name: str, a: Float32, b: Float32, device: str = "cpu") -> Float32:
+    """float32[n, m]: each of float32[n, d] with each of float32[m, d]."""
+    import torch
+
+    one, other = (torch.from_numpy(np.ascontiguousarray(side)).to(device) for side in (a, b))
+    if name == "cosine":
+        one, other = (torch.nn.functional.normalize(side, dim=1) for side in (one, other))
+    if name in ("cosine", "dot"):
+        return _numpy(one @ other.T)
+    return _numpy(-torch.cdist(one, other, p=2 if name == "euclidean" else 1))
+
+
+def pairwise(name: str, a: Float32, b: Float32) -> Float32:
+    """float32[n]: each of float32[n, d] with its own of float32[n, d]."""
+    if name == "cosine":
+        a, b = (side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12) for side in (a, b))
+    found = {
+        "euclidean": lambda: -np.linalg.norm(a - b, axis=1),
+        "manhattan": lambda: -np.abs(a - b).sum(axis=1),
+    }.get(name, lambda: np.einsum("nd,nd->n", a, b))()
+    return np.asarray(found, np.float32)
+
+
+def late_matrix(name: str, queries: Sequence[Float32], documents: Sequence[Float32], device: str = "cpu") -> Float32:
+    """float32[n, m]: each query, float32[tokens, d], with each document of the same shape."""
+    scores = np.zeros((len(queries), len(documents)), np.float32)
+    if not scores.size:
+        return scores
+    if name == "avgsim":
+        held = np.stack([_mean(document) for document in documents])
+        return matrix("dot", np.stack([query.sum(0) for query in queries]), held, device)
+    width = max(1, *map(len, queries))
+    lengths = [max(1, len(document)) for document in documents]
+    at_once = max(1, _elements(device) // (_DOCUMENTS * width * max(lengths)))
+    starts = range(0, len(queries), at_once)
+    asked = [_padded(queries[start : start + at_once], width, name, device) for start in starts]
+    for part in _parts([len(asked[0]) * width * length for length in lengths], device):
+        held = _padded([documents[i] for i in part], max(lengths[i] for i in part), "", device)
+        for start, some in zip(starts, asked, strict=True):
+            each = some.flatten(0, 1) @ held.flatten(0, 1).T
+            best = each.view(len(some), width, len(part), -1).amax(3)
+            scores[start : start + len(some), part] = _numpy(best.amax(1) if name == "maxmaxsim" else best.sum(1))
+    return scores / _lengths(queries)[:, None] if name == "meanmaxsim" else scores
+
+
+def late_pairwise(name: str, queries: Sequence[Float32], documents: Sequence[Float32], device: str = "cpu") -> Float32:
+    """float32[n]: each query, float32[tokens, d], with its own document."""
+    if name == "avgsim":
+        pairs = zip(queries, documents, strict=True)
+        return np.array([query.sum(0) @ _mean(document) for query, document in pairs], np.float32)
+    scores = np.zeros(len(queries), np.float32)
+    costs = [max(1, len(d)) * (max(1, len(q)) + d.shape[1]) for q, d in zip(queries, documents, strict=True)]
+    for part in _parts(costs, device):
+        asked, held = [queries[i] for i in part], [documents[i] for i in part]
+        left = _padded(asked, max(1, *map(len, asked)), name, device)
+        right = _padded(held, max(1, *map(len, held)), "", device)
+        best = (left @ right.transpose(1, 2)).amax(2)
+        scores[part] = _numpy(best.amax(1) if name == "maxmaxsim" else best.sum(1))
+    return scores / _lengths(queries) if name == "meanmaxsim" else scores
+
+
+def _elements(device: str) -> int:
+    return ELEMENTS["cpu" if device == "cpu" else "cuda"]
+
+
+def _parts(costs: Sequence[int], device: str) -> Iterator[list[int]]:
+    """Places in rising order of cost, in parts whose number times the dearest stays within `ELEMENTS`."""
+    most = _elements(device)
+    part: list[int] = []
+    for i in np.argsort(np.array(costs, np.int64), kind="stable").tolist():
+        if part and (len(part) + 1) * costs[i] > most:
+            yield part
+            part = []
+        part.append(i)
+    if part:
+        yield part
+
+
+def _padded(rows: Sequence[Float32], width: int, name: str, device: str) -> Any:
+    """A tensor float32[n, width, d]; filled with what changes nothing: zeros where tokens are summed, else a token."""
+    import torch
+
+    out = np.zeros((len(rows), width, rows[0].shape[1]), np.float32)
+    for place, row in zip(out, rows, strict=True):
+        place[: len(row)] = row
+        if len(row) and name not in ("maxsim", "meanmaxsim"):
+            place[len(row) :] = row[0]
+    return torch.from_numpy(out).to(device)
+
+
+def _mean(document: Float32) -> Float32:
+    mean: Float32 = document.sum(0) / max(1, len(document))
+    return mean
+
+
+def _lengths(queries: Sequence[Float32]) -> Float32:
+    return np.array([max(1, len(query)) for query in queries], np.float32)
+
+
+def _numpy(tensor: Any) -> Float32:
+    found: Float32 = tensor.cpu().numpy()
+    return found

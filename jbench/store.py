@@ -1,0 +1,331 @@
+"""The embedding store: what a model made of each text, on disk, so that no run encodes a text twice.
+
+One folder below ``embeddings`` in the cache for all that touches a value (weights, settings, prompt, library versions):
+``about.json`` says what, and ``*.safetensors`` hold the values of some items each, in the dtype that the model
+computes in. A shard appears complete or not at all; shards are never changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b, sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from jbench.cache import cache_root
+from jbench.files import write, writing
+from jbench.types import Float32, Unavailable, UsageError
+
+REMEMBERED = 2 << 30
+"""How many bytes of values are kept in memory where nothing is stored."""
+
+SHARD = 1 << 28
+"""Bytes of values after which a shard is written."""
+
+SECONDS = 30.0
+"""Time after which a shard is written: what a process that is killed loses."""
+
+USUAL_GIB = 20.0
+ABOUT = "about.json"
+_ENDING = ".safetensors"
+_Known = tuple[Float32, int]
+
+
+class Kept(Protocol):
+    """What is known of items already: float32 values, and how many tokens of an item were cut."""
+
+    def find(self, items: Sequence[Any]) -> list[_Known | None]:
+        """What is known of each item."""
+
+    def add(self, item: Any, value: Float32, lost: int) -> None:
+        """Know this of an item from now on."""
+
+    def flush(self) -> None:
+        """Put what was added where it lasts."""
+
+    def told(self) -> Mapping[str, Any]:
+        """What is said of the model whose values these are; nothing where nothing lasts."""
+
+
+@dataclass
+class Memory:
+    """Values kept for the life of a process, up to ``room`` bytes."""
+
+    room: int = REMEMBERED
+    held: dict[Hashable, _Known] = field(default_factory=dict)
+
+    def find(self, items: Sequence[Any]) -> list[_Known | None]:  # noqa: D102
+        return [self.held.get(item) for item in items]
+
+    def add(self, item: Any, value: Float32, lost: int) -> None:  # noqa: D102
+        if value.nbytes <= self.room:
+            self.held[item] = (value, lost)
+            self.room -= value.nbytes
+
+    def flush(self) -> None:  # noqa: D102
+        pass
+
+    def told(self) -> Mapping[str, Any]:  # noqa: D102
+        return {}
+
+
+@dataclass
+class Shards:
+    """The values of one model, in ``folder``; ``about`` says, once there is one, what they are of.
+
+    ``dtype`` is what the model computes in (float32, bfloat16, float16): a value that this holds exactly is stored
+    so, any other as float32. Where the disk refuses, or ``limit`` bytes of the whole store are reached with nothing
+    older to remove, the rest is not stored, and ``say`` is told why.
+    """
+
+    folder: Path
+    about: Callable[[], Mapping[str, Any]]
+    dtype: str
+    limit: int
+    say: Callable[[str], None]
+    pending: list[tuple[bytes, Float32, int]] = field(default_factory=list)
+    _bytes: int = 0
+    _since: float = field(default_factory=time.monotonic)
+    _closed: bool = False
+
+    def find(self, items: Sequence[Any]) -> list[_Known | None]:
+        """What is stored of each item; shards that cannot be read are as if they were not there."""
+        found: list[_Known | None] = [None] * len(items)
+        asked = np.frombuffer(b"".join(map(_mark, items)), np.uint64).reshape(-1, 2)
+        lacking = np.arange(len(items))
+        for shard in self._shards:
+            here, rows = shard.places(asked[lacking])
+            for i, known in zip(lacking[here].tolist(), shard.values(rows), strict=True):
+                found[i] = known
+            lacking = lacking[~here]
+        return found
+
+    def add(self, item: Any, value: Float32, lost: int) -> None:
+        """Know this of an item; written when a shard is full, or has waited."""
+        if self._closed:
+            return
+        self.pending.append((_mark(item), value, lost))
+        self._bytes += value.nbytes
+        if self._bytes >= SHARD or time.monotonic() - self._since >= SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending as a shard."""
+        self._since = time.monotonic()
+        if not self.pending:
+            return
+        data = _serialized(self.pending, self.dtype)
+        self.pending.clear()
+        self._bytes = 0
+        try:
+            self._make_room(len(data))
+            if not (self.folder / ABOUT).exists():
+                write(self.folder / ABOUT, json.dumps(dict(self.about()), ensure_ascii=False, indent=2))
+            path = self.folder / f"{time.time_ns():019d}-{secrets.token_hex(4)}{_ENDING}"
+            with writing(path) as file:
+                file.write(data)
+        except Unavailable as error:
+            self._closed = True
+            self.say(f"embeddings are not stored any more: {error}")
+            return
+        if shard := _read(path):
+            self._shards.append(shard)
+
+    def told(self) -> Mapping[str, Any]:
+        """What ``about`` said when the first shard was written; nothing before."""
+        with suppress(OSError, ValueError):
+            found: Mapping[str, Any] = json.loads((self.folder / ABOUT).read_bytes())
+            return found
+        return {}
+
+    @cached_property
+    def _shards(self) -> list[_Shard]:
+        with suppress(OSError):
+            os.utime(self.folder / ABOUT)  # when it was last used
+        return [shard for path in sorted(self.folder.glob(f"*{_ENDING}")) if (shard := _read(path))]
+
+    def _make_room(self, size: int) -> None:
+        """Remove the folders that were used longest ago, until ``size`` more bytes fit.
+
+        :raises Unavailable: when they do not.
+        """
+        others = [one for one in stored() if one.folder != self.folder]
+        own = sum(path.stat().st_size for path in self.folder.glob(f"*{_ENDING}"))
+        used = own + size + sum(one.size for one in others)
+        for one in sorted(others, key=lambda one: one.used):
+            if used <= self.limit:
+                break
+            remove(one)
+            used -= one.size
+        if used > self.limit:
+            raise Unavailable(f"the store is bounded to {self.limit / 2**30:g} GiB ($JBENCH_STORE_GIB)")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A folder of the store: what it holds the values of, its bytes, and when it was last used (seconds, epoch)."""
+
+    folder: Path
+    about: Mapping[str, Any]
+    size: int
+    used: float
+
+
+def opened(
+    facts: Mapping[str, Any], about: Callable[[], Mapping[str, Any]], dtype: str, say: Callable[[str], None]
+) -> Shards:
+    """What is stored under ``facts``: all that touches a value, as JSON. ``about`` is kept beside it, for people.
+
+    :raises UsageError: when the bound of the store is no number.
+    """
+    name = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+    return Shards(root() / name, about, dtype, limit(), say)
+
+
+def root() -> Path:
+    """Where the store lies."""
+    return cache_root() / "embeddings"
+
+
+def limit() -> int:
+    """How many bytes the store may take: ``$JBENCH_STORE_GIB``, else 20 GiB.
+
+    :raises UsageError: when that is no number.
+    """
+    text = os.environ.get("JBENCH_STORE_GIB", "")
+    try:
+        found = float(text) if text else USUAL_GIB
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 2**20:
+        raise UsageError(f"JBENCH_STORE_GIB={text}: write a number of GiB, such as {USUAL_GIB:g}")
+    return int(found * 2**30)
+
+
+def stored() -> list[Stored]:
+    """All that the store holds, what was used last first."""
+    found = []
+    for about in root().glob(f"*/{ABOUT}"):
+        with suppress(OSError, ValueError):
+            size = sum(path.stat().st_size for path in about.parent.iterdir())
+            found.append(Stored(about.parent, json.loads(about.read_bytes()), size, about.stat().st_mtime))
+    return sorted(found, key=lambda one: -one.used)
+
+
+def remove(one: Stored) -> None:
+    """Remove what is stored in a folder; another process that reads it keeps what it has open."""
+    shutil.rmtree(one.folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """An open shard: marks in rising order of their first half, and in which row the item of each stands."""
+
+    marks: np.ndarray[Any, np.dtype[np.uint64]]
+    row: np.ndarray[Any, np.dtype[np.int64]]
+    lost: np.ndarray[Any, np.dtype[np.int32]]
+    starts: np.ndarray[Any, np.dtype[np.int64]] | None
+    held: np.ndarray[Any, Any]
+    bfloat16: bool
+
+    def places(self, asked: np.ndarray[Any, np.dtype[np.uint64]]) -> tuple[Any, Any]:
+        """Which of the marks asked for are here, and in which rows."""
+        at = np.searchsorted(self.marks[:, 0], asked[:, 0])
+        at = np.minimum(at, len(self.marks) - 1)
+        here = (self.marks[at] == asked).all(axis=1)
+        return here, self.row[at[here]]
+
+    def values(self, rows: Any) -> list[_Known]:
+        """The values of rows, in float32, and the tokens lost."""
+        if self.starts is None:
+            values = list(self._wide(self.held[rows]))
+        else:
+            values = [self._wide(self.held[self.starts[row] : self.starts[row + 1]]) for row in rows]
+        return list(zip(values, self.lost[rows].tolist(), strict=True))
+
+    def _wide(self, values: Any) -> Float32:
+        if self.bfloat16:
+            widened: Float32 = (np.asarray(values, np.uint32) << 16).view(np.float32)
+            return widened
+        return np.array(values, np.float32)
+
+
+def _mark(item: Any) -> bytes:
+    """16 bytes that stand for an item: a text, or texts in tuples; injective where all items have one shape."""
+    mark, rest = blake2b(digest_size=16), [item]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, str):
+            encoded = one.encode("utf-8", "surrogatepass")
+            mark.update(len(encoded).to_bytes(8, "little"))
+            mark.update(encoded)
+        else:
+            rest.extend(reversed(one))
+    return mark.digest()
+
+
+def _serialized(pending: Sequence[tuple[bytes, Float32, int]], dtype: str) -> bytes:
+    from safetensors.numpy import save
+
+    values = [value for _, value, _ in pending]
+    matrices = values[0].ndim == 2
+    held, kind = _narrowed(np.concatenate(values) if matrices else np.stack(values), dtype)
+    tensors: dict[str, np.ndarray[Any, Any]] = {
+        "marks": np.frombuffer(b"".join(mark for mark, _, _ in pending), np.uint64).reshape(-1, 2),
+        "lost": np.array([lost for _, _, lost in pending], np.int32),
+        "values": held,
+    }
+    if matrices:
+        tensors["lengths"] = np.array([len(value) for value in values], np.int32)
+    return save(tensors, {"values": kind})
+
+
+def _narrowed(values: Float32, dtype: str) -> tuple[np.ndarray[Any, Any], str]:
+    """The values in ``dtype``, where that holds them exactly, and its name; bfloat16 as the upper half of its bits."""
+    if dtype == "bfloat16" and not ((bits := values.view(np.uint32)) & 0xFFFF).any():
+        return (bits >> 16).astype(np.uint16), dtype
+    if dtype == "float16":
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if (half.astype(np.float32) == values).all():
+            return half, dtype
+    return values, "float32"
+
+
+def _read(path: Path) -> _Shard | None:
+    """An open shard; None for a file that is none, or is not whole."""
+    try:
+        with open(path, "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > path.stat().st_size:
+                return None
+            header = json.loads(file.read(size))
+        held = {name: _mapped(path, 8 + size, told) for name, told in header.items() if name != "__metadata__"}
+        marks, lengths = np.array(held["marks"]), held.get("lengths")
+        order = np.argsort(marks[:, 0], kind="stable")
+        starts = None if lengths is None else np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        bfloat16 = header["__metadata__"]["values"] == "bfloat16"
+        return _Shard(marks[order], order, np.array(held["lost"]), starts, held["values"], bfloat16)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _mapped(path: Path, start: int, told: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    kinds = {"F32": np.float32, "F16": np.float16, "U16": np.uint16, "U64": np.uint64, "I32": np.int32}
+    first, last = told["data_offsets"]
+    shape = tuple(told["shape"])
+    if start + last > path.stat().st_size:
+        raise ValueError(f"{path} is cut off")
+    if first == last:  # nothing can be mapped
+        return np.zeros(shape, kinds[told["dtype"]])
+    return np.memmap(path, kinds[told["dtype"]], "r", start + first, shape)

@@ -1,0 +1,240 @@
+"""The embedding store: what was encoded once is read, whole and exact, and never more than it may take."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jbench import open_model, store
+from jbench.encode import Encoder, Reader, Tokenized
+from jbench.models.options import Options
+from jbench.store import _mark, _narrowed
+from jbench.types import Texts, UsageError
+from tests.test_cli import jbench, line
+from tests.tiny import CORPUS
+
+ROLES = ("sts", "sts")
+PAIRS = [(a, b) for a in CORPUS[:4] for b in CORPUS[:4]]
+
+
+def shelf(facts="a model", dtype="float32", say=None):
+    return store.opened({"is": facts}, lambda: {"model": facts}, dtype, say or pytest.fail)
+
+
+def test_what_is_added_is_found_by_another_process_of_the_same_model():
+    one = shelf()
+    one.add(("", "味噌"), np.float32([0.1, -2.5]), 3)
+    one.flush()
+    found = shelf().find([("", "醤油"), ("", "味噌"), ("q: ", "味噌")])
+    assert (found[0], found[2]) == (None, None)
+    assert (found[1][0].tolist(), found[1][1]) == (np.float32([0.1, -2.5]).tolist(), 3)
+    assert shelf("another model").find([("", "味噌")]) == [None]
+
+
+def test_matrices_keep_their_lengths():
+    one = shelf()
+    rows = [np.arange(2 * n, dtype=np.float32).reshape(n, 2) for n in (3, 0, 1)]
+    for i, row in enumerate(rows):
+        one.add(str(i), row, i)
+    one.flush()
+    again = shelf().find(["2", "0", "1"])
+    assert [value.tolist() for value, _ in again] == [rows[i].tolist() for i in (2, 0, 1)]
+    assert [lost for _, lost in again] == [2, 0, 1]
+
+
+NARROWED = [
+    ("bfloat16", [1.0, -0.15625, 3.0], 2),
+    ("bfloat16", [0.1], 4),  # not a bfloat16
+    ("float16", [0.0999755859375, -2.0], 2),
+    ("float16", [0.1], 4),
+    ("float16", [1e30], 4),  # beyond it
+    ("float32", [1.0], 4),
+]
+
+
+@pytest.mark.parametrize(("dtype", "values", "size"), NARROWED)
+def test_values_are_stored_in_the_dtype_computed_where_it_holds_them_exactly(dtype, values, size):
+    assert _narrowed(np.float32([values]), dtype)[0].itemsize == size
+    one = shelf(dtype=dtype)
+    one.add("t", np.float32(values), 0)
+    one.flush()
+    assert shelf(dtype=dtype).find(["t"])[0][0].tolist() == np.float32(values).tolist()
+
+
+texts = st.text(max_size=3)
+
+
+@given(st.lists(st.tuples(texts, texts), max_size=20))
+def test_marks_tell_pairs_apart(pairs):
+    assert len({_mark(pair) for pair in pairs}) == len(set(pairs))
+
+
+def test_a_torn_shard_is_as_if_it_were_not_there():
+    one = shelf()
+    for i in range(3):
+        one.add(str(i), np.float32([i]), 0)
+        one.flush()
+    first, second, _ = sorted(one.folder.glob("*.safetensors"))
+    first.write_bytes(first.read_bytes()[:-3])
+    second.write_bytes(b"no shard")
+    assert [known and known[0].tolist() for known in shelf().find(["0", "1", "2"])] == [None, None, [2.0]]
+
+
+def test_what_was_used_longest_ago_is_removed_first(monkeypatch):
+    wide = np.zeros(1024, np.float32)
+    monkeypatch.setenv("JBENCH_STORE_GIB", str(11_000 / 2**30))
+    for i, name in enumerate(("old", "new")):
+        one = shelf(name)
+        one.add("t", wide, 0)
+        one.flush()
+        os.utime(one.folder / store.ABOUT, (i, i))
+    shelf("old").find(["t"])  # used again
+    third = shelf("third")
+    third.add("t", wide, 0)
+    third.flush()
+    assert sorted(one.about["model"] for one in store.stored()) == ["old", "third"]
+
+
+def test_a_store_that_is_full_says_so_once_and_the_work_goes_on(monkeypatch):
+    monkeypatch.setenv("JBENCH_STORE_GIB", "0.0")
+    said = []
+    one = shelf(say=said.append)
+    for i in range(3):
+        one.add(str(i), np.zeros(1024, np.float32), 0)
+        one.flush()
+    assert said == ["embeddings are not stored any more: the store is bounded to 0 GiB ($JBENCH_STORE_GIB)"]
+    assert not list(one.folder.glob("*"))
+
+
+@pytest.mark.parametrize("wrong", ["much", "-1", "nan"])
+def test_a_bound_that_is_no_number_is_refused(wrong, monkeypatch):
+    monkeypatch.setenv("JBENCH_STORE_GIB", wrong)
+    with pytest.raises(UsageError, match=f"JBENCH_STORE_GIB={wrong}: write a number of GiB, such as 20"):
+        shelf()
+
+
+# Four texts on either side: of two roles, of one role in two calls or in one, in sixteen pairs.
+REUSED = [("colbert_native", 8), ("sparse_bert", 8), ("dense_bert", 4), ("cross_bert", 16)]
+
+
+@pytest.mark.parametrize(("kind", "reused"), REUSED)
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_a_second_run_computes_nothing_and_scores_the_same(kind, reused, dtype, request, monkeypatch):
+    folder = str(request.getfixturevalue(kind))
+    options = Options(store=True, dtype=dtype)
+    first = open_model(folder, options)
+    scores, told = first.score(PAIRS, ROLES), first.report()
+    second = open_model(folder, options)
+    monkeypatch.setattr(type(second.weights), "_load", lambda weights: pytest.fail("weights were loaded"))
+    assert second.score(PAIRS, ROLES).tolist() == scores.tolist()
+    again = second.report()
+    assert again["cost"] == told["cost"]
+    assert (again["truncated"], again["rates"]) == (told["truncated"], {"reused": reused})
+
+
+def test_a_similarity_of_another_name_reads_the_same_vectors(colbert_native):
+    total = open_model(str(colbert_native), Options(store=True))
+    total.score(PAIRS, ROLES)
+    mean = open_model(str(colbert_native), Options(store=True, settings={"similarity": "avgsim"}))
+    mean.score(PAIRS, ROLES)
+    assert mean.report()["rates"]["reused"] == 8
+    assert len(store.stored()) == 1
+
+
+@pytest.mark.parametrize("change", [{"settings": {"pooling": "cls"}}, {"dtype": "bf16"}])
+def test_what_touches_a_vector_is_never_read_for_another(change, dense_bert):
+    open_model(str(dense_bert), Options(store=True)).score(PAIRS, ROLES)
+    other = open_model(str(dense_bert), Options(store=True, **change))
+    other.score(PAIRS, ROLES)
+    assert "reused" not in other.report()["rates"]
+
+
+def test_a_search_reads_what_a_search_stored(dense_bert):
+    documents = Texts([str(i) for i in range(len(CORPUS))], list(CORPUS))
+    found = [
+        open_model(str(dense_bert), Options(store=True)).search(documents, documents, 3).to_dict() for _ in range(2)
+    ]
+    assert found[0] == found[1]
+
+
+STOPPED = """
+import os, signal, sys
+import numpy as np
+from jbench import store
+from jbench.encode import Encoder, Reader, Tokenized
+store.SHARD = 8
+def forward(batch, way):
+    if "7" in batch:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return np.float32([[int(text)] for text in batch])
+reader = Reader(lambda texts, way: Tokenized(texts, [1] * len(texts), [0] * len(texts)), forward, 1)
+kept = store.opened({}, dict, "float32", print)
+Encoder(lambda: reader, lambda label, total: lambda done: None, kept=kept)([*"0123456789"] * 3)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_run_that_is_killed_goes_on_from_its_last_shard(tmp_path):
+    done = subprocess.run([sys.executable, "-c", STOPPED], env=dict(os.environ), check=False)
+    assert done.returncode == -signal.SIGKILL
+    computed = []
+
+    def forward(batch, way):
+        computed.extend(batch)
+        return np.float32([[int(text)] for text in batch])
+
+    reader = Reader(lambda texts, way: Tokenized(texts, [1] * len(texts), [0] * len(texts)), forward, 8)
+    kept = store.opened({}, dict, "float32", print)
+    values = Encoder(lambda: reader, lambda label, total: lambda done: None, kept=kept)([*"0123456789"])
+    assert [value.tolist() for value in values] == [[float(i)] for i in range(10)]
+    assert computed == ["6", "7", "8", "9"]
+
+
+def test_nothing_of_a_text_is_in_the_store(dense_bert):
+    open_model(str(dense_bert), Options(store=True)).score(PAIRS, ROLES)
+    (one,) = store.stored()
+    for path in one.folder.iterdir():
+        assert CORPUS[0].encode() not in path.read_bytes()
+    assert json.loads((one.folder / store.ABOUT).read_bytes())["model"] == "dense-bert"
+
+
+COMPUTED = """
+import sys
+from jbench import open_model
+from jbench.models.options import Options
+model = open_model(sys.argv[1], Options(store=True))
+print(model.score([("犬", "猫")], ("query", "document")).tolist())
+print(sorted({"sentence_transformers", "transformers"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("kind", ["dense_bert", "colbert_native", "sparse_bert", "cross_bert"])
+def test_a_run_that_needs_nothing_new_imports_no_library_of_models(kind, request):
+    words = [sys.executable, "-c", COMPUTED, str(request.getfixturevalue(kind))]
+    first, second = (
+        subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines() for _ in "12"
+    )
+    assert first == [second[0], "['sentence_transformers', 'transformers']"]
+    assert second[1] == "[]"
+
+
+def test_what_is_stored_is_shown_and_removed(dense_bert, tmp_path):
+    run = ("run", dense_bert, "--task", "mini-sts", "--results")
+    jbench(*run, tmp_path / "one", cwd=tmp_path)
+    (row,) = json.loads(jbench("models", "--stored", "--json", cwd=tmp_path).stdout)
+    assert (row["model"], row["settings"]["pooling"]) == ("dense-bert", "mean")
+    (again,) = json.loads(jbench(*run, tmp_path / "two", "--json", cwd=tmp_path).stdout)
+    assert "texts_per_s" not in again["host"]["rates"]
+    (fresh,) = json.loads(jbench(*run, tmp_path / "three", "--json", "--no-store", cwd=tmp_path).stdout)
+    assert fresh["host"]["rates"]["texts_per_s"] > 0
+    assert again["scores"] == fresh["scores"]
+    wrong = jbench("models", "--prune", "dense-bart", cwd=tmp_path, code=2)
+    assert line(wrong) == "error: unknown stored model 'dense-bart'; did you mean dense-bert?"
+    assert "0.00 GiB of at most 20" in jbench("models", "--prune", "dense-bert", cwd=tmp_path).stdout
+    assert json.loads(jbench("models", "--stored", "--json", cwd=tmp_path).stdout) == []
