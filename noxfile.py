@@ -55,9 +55,10 @@ def long(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Speed, as ratios against peers in the same run."""
-    install(session, "dev")
-    session.run("pytest", "tests/benchmarks", "-o", "addopts=", "--timeout=1200", "-s", *session.posargs)
+    """Speed, as ratios against peers in the same run: one table, and ``bench.json``."""
+    install(session, "dev", "bench")
+    plain = ("pytest", "tests/benchmarks", "-o", "addopts=", "--timeout=2400", "-q")
+    session.run(*plain, "--benchmark-json=bench.json", *session.posargs)
 
 
 @nox.session

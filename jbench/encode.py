@@ -39,7 +39,8 @@ class Tally:
 
     ``cut`` holds a hash of each item already counted as cut.
     ``setup`` is the time in seconds that no query waits for: loading weights, encoding documents.
-    ``documents`` and ``stored`` count documents held and the 16-bit numbers that they take. ``reused`` counts items
+    ``documents`` and ``stored`` count documents held and the 16-bit numbers that they take, ``shared`` those that all
+    of them share. ``reused`` counts items
     whose values were known, ``halved`` the batches that did not fit in memory and were cut in two.
     """
 
@@ -52,7 +53,8 @@ class Tally:
     cut: set[int] = field(default_factory=set)
     setup: float = 0.0
     documents: int = 0
-    stored: int = 0
+    stored: float = 0
+    shared: int = 0
     reused: int = 0
     halved: int = 0
 
@@ -70,6 +72,10 @@ class Tally:
 
     def hold(self, values: Iterable[Float32]) -> None:
         """Count ``values`` as those of documents."""
+        if isinstance(values, np.ndarray):
+            self.documents += len(values)
+            self.stored += values.size
+            return
         for value in values:
             self.documents += 1
             self.stored += value.size
@@ -135,18 +141,28 @@ class Encoder:
         """
         place = {item: i for i, item in enumerate(dict.fromkeys(items))}
         distinct = list(place)
-        found = self.kept.find([(way, item) for item in distinct])
+        found = self.kept.find(way, distinct)
         new = [i for i, known in enumerate(found) if known is None]
         self.tally.reused += len(distinct) - len(new)
         try:
             for i, value, lost in self._encode(distinct, new, way, label):
                 found[i] = (value, lost)
-                self.kept.add((way, distinct[i]), value, lost)
+                self.kept.add(way, distinct[i], value, lost)
         finally:
             self.kept.flush()
         values = [known for known in found if known is not None]
         self.tally.lose((hash((way, item)), lost) for item, (_, lost) in zip(distinct, values, strict=True))
         return [values[place[item]][0] for item in items]
+
+    def matrix(self, items: Sequence[Any], way: Hashable = "", label: str = "encode") -> Float32:
+        """float32[n, d]: the same of a model whose values are vectors of one dimension; raises as a call does."""
+        if len(items) and (table := self.kept.table(way, items)):
+            values, lost = table
+            self.tally.reused += len(set(items))
+            self.tally.lose((hash((way, items[i])), int(lost[i])) for i in np.flatnonzero(lost).tolist())
+            return values
+        vectors = self(items, way, label)
+        return np.stack(vectors) if vectors else np.zeros((0, 1), np.float32)
 
     def _encode(
         self, distinct: list[Any], new: list[int], way: Hashable, label: str

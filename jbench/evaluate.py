@@ -91,7 +91,7 @@ def evaluate_one(
     measured = task.measure(prediction, loaded.data)
     seconds = time.perf_counter() - start
     cost = dict(report.get("cost", {}))
-    # A query whose vector was known took no time that a stranger's would not.
+    # A query whose vector was known took no time.
     if (queries := loaded.data.counts.get("queries")) and not report.get("rates", {}).get("reused"):
         cost["ms_per_query"] = round(1000 * max(0.0, predicted - report.get("setup", 0.0)) / queries, 3)
     host = {

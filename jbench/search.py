@@ -12,12 +12,12 @@ import numpy as np
 
 from jbench.types import Float32, Int64, InvalidScores, Run, Track
 
-SCORES_AT_ONCE = 1 << 23
-"""How many scores a window holds: 32 MiB of float32, and about seven times that while it is merged."""
+SCORES_AT_ONCE = 1 << 22
+"""How many scores a window holds: 16 MiB of float32, and about as much again while it is merged."""
 
 
 def spans(queries: int, documents: int, track: Track, most: int = SCORES_AT_ONCE) -> Iterator[slice]:
-    """Windows over ``documents`` rows, each of at most 2^23 scores for ``queries`` rows, or of ``most`` rows."""
+    """Windows over ``documents`` rows, each of at most 2^22 scores for ``queries`` rows, or of ``most`` rows."""
     width = max(1, min(most, SCORES_AT_ONCE // max(queries, 1)))
     advance = track("documents", documents)
     for start in range(0, documents, width):
@@ -49,8 +49,9 @@ def top_k(
         _refuse_non_finite(window, queries, documents, start)
         place = np.broadcast_to(rank[start : start + width], window.shape)
         start += width
+        found = (window, place) if scores.shape[1] < k else _rivals(window, place, scores.min(axis=1))
         scores, places, beyond = _merge(
-            np.concatenate([scores, window], axis=1), np.concatenate([places, place], axis=1), beyond, k
+            np.concatenate([scores, found[0]], axis=1), np.concatenate([places, found[1]], axis=1), beyond, k
         )
     kept = scores > floor
     query, column = np.nonzero(kept)
@@ -58,6 +59,18 @@ def top_k(
     document[rank] = np.arange(len(documents))
     last = np.where(kept.all(axis=1), beyond, 0) if kept.shape[1] else beyond
     return Run.ranked(queries, documents, query, document[places[query, column]], scores[query, column], last)
+
+
+def _rivals(window: Float32, places: Int64, last: Float32) -> tuple[Float32, Int64]:
+    """Of each row of a window what reaches the row's ``last`` score; shorter rows are filled with -inf."""
+    row, column = np.divmod(np.flatnonzero(window >= last[:, None]), window.shape[1])
+    counts = np.bincount(row, minlength=len(window))
+    inside = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    found = np.full((len(window), counts.max(initial=0)), -np.inf, np.float32)
+    of = np.zeros(found.shape, np.int64)
+    found[row, inside] = window[row, column]
+    of[row, inside] = places[row, column]
+    return found, of
 
 
 def _merge(scores: Float32, places: Int64, beyond: Int64, k: int) -> tuple[Float32, Int64, Int64]:
@@ -83,7 +96,8 @@ def _id_ranks(documents: Sequence[str]) -> Int64:
 
 
 def _refuse_non_finite(window: Float32, queries: Sequence[str], documents: Sequence[str], start: int) -> None:
-    if not np.isfinite(window).all():
+    # A sum costs less than a look at each, and is finite only where all are.
+    if not np.isfinite(window.sum()) and not np.isfinite(window).all():
         q, d = np.argwhere(~np.isfinite(window))[0]
         where = f"query {queries[q]!r}, document {documents[start + d]!r}"
         raise InvalidScores(f"{int((~np.isfinite(window)).sum())} scores are not finite, first for {where}")

@@ -6,7 +6,7 @@ nearer. ``device`` is torch's name of where it is computed; results are on the C
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,19 +21,25 @@ mean similarity to all of them. A document without tokens scores 0."""
 ELEMENTS = {"cpu": 1 << 21, "cuda": 1 << 26}
 """How many similarities of tokens are held at once: on a CPU 8 MiB, which stay near it."""
 
-_DOCUMENTS = 64
+_DOCUMENTS, _TOKENS = 64, 128
 
 
-def matrix(name: str, a: Float32, b: Float32, device: str = "cpu") -> Float32:
-    """float32[n, m]: each of float32[n, d] with each of float32[m, d]."""
+def matrix(name: str, a: Float32, device: str = "cpu") -> Callable[[Float32], Float32]:
+    """Of float32[m, d] the similarities float32[n, m] with each of ``a``, float32[n, d]."""
     import torch
 
-    one, other = (torch.from_numpy(np.ascontiguousarray(side)).to(device) for side in (a, b))
-    if name == "cosine":
-        one, other = (torch.nn.functional.normalize(side, dim=1) for side in (one, other))
-    if name in ("cosine", "dot"):
-        return _numpy(one @ other.T)
-    return _numpy(-torch.cdist(one, other, p=2 if name == "euclidean" else 1))
+    def held(side: Float32) -> Any:
+        tensor = torch.from_numpy(np.ascontiguousarray(side)).to(device)
+        return torch.nn.functional.normalize(tensor, dim=1) if name == "cosine" else tensor
+
+    asked = held(a)
+
+    def compare(b: Float32) -> Float32:
+        if name in ("cosine", "dot"):
+            return _numpy(asked @ held(b).T)
+        return _numpy(-torch.cdist(asked, held(b), p=2 if name == "euclidean" else 1))
+
+    return compare
 
 
 def pairwise(name: str, a: Float32, b: Float32) -> Float32:
@@ -47,26 +53,28 @@ def pairwise(name: str, a: Float32, b: Float32) -> Float32:
     return np.asarray(found, np.float32)
 
 
-def late_matrix(name: str, queries: Sequence[Float32], documents: Sequence[Float32], device: str = "cpu") -> Float32:
-    """float32[n, m]: each query, float32[tokens, d], with each document of the same shape."""
-    scores = np.zeros((len(queries), len(documents)), np.float32)
-    if not scores.size:
-        return scores
+def late_matrix(name: str, queries: Sequence[Float32], device: str = "cpu") -> Callable[[Sequence[Float32]], Float32]:
+    """Of m documents, each float32[tokens, d], the scores float32[n, m] with each of n queries of the same shape."""
     if name == "avgsim":
-        held = np.stack([_mean(document) for document in documents])
-        return matrix("dot", np.stack([query.sum(0) for query in queries]), held, device)
+        compared = matrix("dot", np.stack([query.sum(0) for query in queries]), device)
+        return lambda documents: compared(np.stack([_mean(document) for document in documents]))
     width = max(1, *map(len, queries))
-    lengths = [max(1, len(document)) for document in documents]
-    at_once = max(1, _elements(device) // (_DOCUMENTS * width * max(lengths)))
+    at_once = max(1, _elements(device) // (_DOCUMENTS * _TOKENS * width))
     starts = range(0, len(queries), at_once)
     asked = [_padded(queries[start : start + at_once], width, name, device) for start in starts]
-    for part in _parts([len(asked[0]) * width * length for length in lengths], device):
-        held = _padded([documents[i] for i in part], max(lengths[i] for i in part), "", device)
-        for start, some in zip(starts, asked, strict=True):
-            each = some.flatten(0, 1) @ held.flatten(0, 1).T
-            best = each.view(len(some), width, len(part), -1).amax(3)
-            scores[start : start + len(some), part] = _numpy(best.amax(1) if name == "maxmaxsim" else best.sum(1))
-    return scores / _lengths(queries)[:, None] if name == "meanmaxsim" else scores
+
+    def compare(documents: Sequence[Float32]) -> Float32:
+        scores = np.zeros((len(queries), len(documents)), np.float32)
+        lengths = [max(1, len(document)) for document in documents]
+        for part in _parts([len(asked[0]) * width * length for length in lengths], device):
+            held = _padded([documents[i] for i in part], max(lengths[i] for i in part), "", device)
+            for start, some in zip(starts, asked, strict=True):
+                each = some.flatten(0, 1) @ held.flatten(0, 1).T
+                best = each.view(len(some), width, len(part), -1).amax(3)
+                scores[start : start + len(some), part] = _numpy(best.amax(1) if name == "maxmaxsim" else best.sum(1))
+        return scores / _lengths(queries)[:, None] if name == "meanmaxsim" else scores
+
+    return compare
 
 
 def late_pairwise(name: str, queries: Sequence[Float32], documents: Sequence[Float32], device: str = "cpu") -> Float32:

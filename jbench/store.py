@@ -11,8 +11,9 @@ import json
 import os
 import secrets
 import shutil
+import sys
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +25,7 @@ import numpy as np
 
 from jbench.cache import cache_root
 from jbench.files import write, writing
-from jbench.types import Float32, Unavailable, UsageError
+from jbench.types import Float32, Int64, Unavailable, UsageError
 
 REMEMBERED = 2 << 30
 """How many bytes of values are kept in memory where nothing is stored."""
@@ -32,22 +33,27 @@ REMEMBERED = 2 << 30
 SHARD = 1 << 28
 """Bytes of values after which a shard is written."""
 
-SECONDS = 30.0
-"""Time after which a shard is written: what a process that is killed loses."""
+SECONDS, SHARE = 1.0, 0.02
+"""After so long, or so large a share of the time since the first value, a shard is written: what a kill costs."""
 
 USUAL_GIB = 20.0
 ABOUT = "about.json"
 _ENDING = ".safetensors"
 _Known = tuple[Float32, int]
+Int32 = np.ndarray[Any, np.dtype[np.int32]]
+UInt64 = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 class Kept(Protocol):
     """What is known of items already: float32 values, and how many tokens of an item were cut."""
 
-    def find(self, items: Sequence[Any]) -> list[_Known | None]:
-        """What is known of each item."""
+    def find(self, way: Hashable, items: Sequence[Any]) -> list[_Known | None]:
+        """What is known of each item, read in this way."""
 
-    def add(self, item: Any, value: Float32, lost: int) -> None:
+    def table(self, way: Hashable, items: Sequence[Any]) -> tuple[Float32, Int32] | None:
+        """The values float32[n, d], and the tokens lost, of items of which each is a vector; None where one lacks."""
+
+    def add(self, way: Hashable, item: Any, value: Float32, lost: int) -> None:
         """Know this of an item from now on."""
 
     def flush(self) -> None:
@@ -62,14 +68,17 @@ class Memory:
     """Values kept for the life of a process, up to ``room`` bytes."""
 
     room: int = REMEMBERED
-    held: dict[Hashable, _Known] = field(default_factory=dict)
+    held: dict[tuple[Hashable, Any], _Known] = field(default_factory=dict)
 
-    def find(self, items: Sequence[Any]) -> list[_Known | None]:  # noqa: D102
-        return [self.held.get(item) for item in items]
+    def find(self, way: Hashable, items: Sequence[Any]) -> list[_Known | None]:  # noqa: D102
+        return [self.held.get((way, item)) for item in items]
 
-    def add(self, item: Any, value: Float32, lost: int) -> None:  # noqa: D102
+    def table(self, way: Hashable, items: Sequence[Any]) -> None:  # noqa: D102
+        return None
+
+    def add(self, way: Hashable, item: Any, value: Float32, lost: int) -> None:  # noqa: D102
         if value.nbytes <= self.room:
-            self.held[item] = (value, lost)
+            self.held[way, item] = (value, lost)
             self.room -= value.nbytes
 
     def flush(self) -> None:  # noqa: D102
@@ -95,28 +104,54 @@ class Shards:
     say: Callable[[str], None]
     pending: list[tuple[bytes, Float32, int]] = field(default_factory=list)
     _bytes: int = 0
+    _began: float = field(default_factory=time.monotonic)
     _since: float = field(default_factory=time.monotonic)
     _closed: bool = False
 
-    def find(self, items: Sequence[Any]) -> list[_Known | None]:
+    def find(self, way: Hashable, items: Sequence[Any]) -> list[_Known | None]:
         """What is stored of each item; shards that cannot be read are as if they were not there."""
         found: list[_Known | None] = [None] * len(items)
-        asked = np.frombuffer(b"".join(map(_mark, items)), np.uint64).reshape(-1, 2)
-        lacking = np.arange(len(items))
-        for shard in self._shards:
-            here, rows = shard.places(asked[lacking])
-            for i, known in zip(lacking[here].tolist(), shard.values(rows), strict=True):
+        for shard, places, rows in self._places(way, items):
+            for i, known in zip(places.tolist(), shard.values(rows), strict=True):
                 found[i] = known
-            lacking = lacking[~here]
         return found
 
-    def add(self, item: Any, value: Float32, lost: int) -> None:
+    def table(self, way: Hashable, items: Sequence[Any]) -> tuple[Float32, Int32] | None:
+        """The same as one matrix, which costs nothing a row."""
+        parts = list(self._places(way, items))
+        if (
+            not parts
+            or sum(len(places) for _, places, _ in parts) < len(items)
+            or any(shard.starts is not None for shard, *_ in parts)
+        ):
+            return None
+        if len(parts) == 1:
+            shard, _, rows = parts[0]
+            return shard.vectors(rows), shard.lost[rows]
+        out = np.empty((len(items), parts[0][0].held.shape[1]), np.float32)
+        lost = np.empty(len(items), np.int32)
+        for shard, places, rows in parts:
+            out[places] = shard.vectors(rows)
+            lost[places] = shard.lost[rows]
+        return out, lost
+
+    def _places(self, way: Hashable, items: Sequence[Any]) -> Iterator[tuple[_Shard, Int64, Int64]]:
+        """Each shard that has some of the items: their places among them, and the rows in it."""
+        asked, lacking = _marks(way, items), np.arange(len(items))
+        for shard in self._shards:
+            here, rows = shard.places(asked[lacking])
+            if len(rows):
+                yield shard, lacking[here], rows
+                lacking = lacking[~here]
+
+    def add(self, way: Hashable, item: Any, value: Float32, lost: int) -> None:
         """Know this of an item; written when a shard is full, or has waited."""
         if self._closed:
             return
-        self.pending.append((_mark(item), value, lost))
+        self.pending.append((_marks(way, [item]).tobytes(), value, lost))
         self._bytes += value.nbytes
-        if self._bytes >= SHARD or time.monotonic() - self._since >= SECONDS:
+        now = time.monotonic()
+        if self._bytes >= SHARD or now - self._since >= max(SECONDS, SHARE * (now - self._began)):
             self.flush()
 
     def flush(self) -> None:
@@ -231,47 +266,49 @@ def remove(one: Stored) -> None:
 class _Shard:
     """An open shard: marks in rising order of their first half, and in which row the item of each stands."""
 
-    marks: np.ndarray[Any, np.dtype[np.uint64]]
-    row: np.ndarray[Any, np.dtype[np.int64]]
-    lost: np.ndarray[Any, np.dtype[np.int32]]
-    starts: np.ndarray[Any, np.dtype[np.int64]] | None
+    marks: UInt64
+    row: Int64
+    lost: Int32
+    starts: Int64 | None
     held: np.ndarray[Any, Any]
     bfloat16: bool
 
-    def places(self, asked: np.ndarray[Any, np.dtype[np.uint64]]) -> tuple[Any, Any]:
+    def places(self, asked: UInt64) -> tuple[Any, Int64]:
         """Which of the marks asked for are here, and in which rows."""
         at = np.searchsorted(self.marks[:, 0], asked[:, 0])
         at = np.minimum(at, len(self.marks) - 1)
         here = (self.marks[at] == asked).all(axis=1)
         return here, self.row[at[here]]
 
-    def values(self, rows: Any) -> list[_Known]:
+    def values(self, rows: Int64) -> list[_Known]:
         """The values of rows, in float32, and the tokens lost."""
         if self.starts is None:
-            values = list(self._wide(self.held[rows]))
+            values = list(self.vectors(rows))
         else:
             values = [self._wide(self.held[self.starts[row] : self.starts[row + 1]]) for row in rows]
         return list(zip(values, self.lost[rows].tolist(), strict=True))
+
+    def vectors(self, rows: Int64) -> Float32:
+        """float32[n, d], where each value is a vector."""
+        return self._wide(self.held[rows])
 
     def _wide(self, values: Any) -> Float32:
         if self.bfloat16:
             widened: Float32 = (np.asarray(values, np.uint32) << 16).view(np.float32)
             return widened
+        if values.dtype == np.float16 and "torch" in sys.modules:  # numpy widens one by one
+            return np.asarray(sys.modules["torch"].from_numpy(np.asarray(values)).float().numpy())
         return np.array(values, np.float32)
 
 
-def _mark(item: Any) -> bytes:
-    """16 bytes that stand for an item: a text, or texts in tuples; injective where all items have one shape."""
-    mark, rest = blake2b(digest_size=16), [item]
-    while rest:
-        one = rest.pop()
-        if isinstance(one, str):
-            encoded = one.encode("utf-8", "surrogatepass")
-            mark.update(len(encoded).to_bytes(8, "little"))
-            mark.update(encoded)
-        else:
-            rest.extend(reversed(one))
-    return mark.digest()
+def _marks(way: Hashable, items: Sequence[Any]) -> UInt64:
+    """16 bytes, as uint64[n, 2], that stand for each item (a text, or a tuple of them) read in this way."""
+    before = repr(way).encode("utf-8", "surrogatepass")
+    before = len(before).to_bytes(8, "little") + before
+    if len(items) and not isinstance(items[0], str):
+        items = ["".join(f"{len(text)} {text}" for text in texts) for texts in items]
+    digests = [blake2b(before + text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in items]
+    return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
 
 
 def _serialized(pending: Sequence[tuple[bytes, Float32, int]], dtype: str) -> bytes:

@@ -20,11 +20,11 @@ PACKAGE = Path(jbench.__file__).parent
 ROOT = PACKAGE.parent
 LINE = [
     {"types"},
-    {"files", "formats"},
+    {"files", "formats", "memory"},
     {"cache", "lock"},
     {"metrics", "source", "manifest", "fingerprint"},
     {"arrow", "deferred"},
-    {"store", "search", "similarity"},
+    {"store", "search", "similarity", "residual"},
     {"encode"},
     {"models"},
     {"task"},

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jbench import open_model, store
 from jbench.encode import Encoder, Reader, Tokenized
 from jbench.models.options import Options
-from jbench.store import _mark, _narrowed
+from jbench.store import _marks, _narrowed
 from jbench.types import Texts, UsageError
 from tests.test_cli import jbench, line
 from tests.tiny import CORPUS
@@ -29,21 +29,21 @@ def shelf(facts="a model", dtype="float32", say=None):
 
 def test_what_is_added_is_found_by_another_process_of_the_same_model():
     one = shelf()
-    one.add(("", "味噌"), np.float32([0.1, -2.5]), 3)
+    one.add("", "味噌", np.float32([0.1, -2.5]), 3)
     one.flush()
-    found = shelf().find([("", "醤油"), ("", "味噌"), ("q: ", "味噌")])
+    found = shelf().find("", ["醤油", "味噌"]) + shelf().find("q: ", ["味噌"])
     assert (found[0], found[2]) == (None, None)
     assert (found[1][0].tolist(), found[1][1]) == (np.float32([0.1, -2.5]).tolist(), 3)
-    assert shelf("another model").find([("", "味噌")]) == [None]
+    assert shelf("another model").find("", ["味噌"]) == [None]
 
 
 def test_matrices_keep_their_lengths():
     one = shelf()
     rows = [np.arange(2 * n, dtype=np.float32).reshape(n, 2) for n in (3, 0, 1)]
     for i, row in enumerate(rows):
-        one.add(str(i), row, i)
+        one.add("", str(i), row, i)
     one.flush()
-    again = shelf().find(["2", "0", "1"])
+    again = shelf().find("", ["2", "0", "1"])
     assert [value.tolist() for value, _ in again] == [rows[i].tolist() for i in (2, 0, 1)]
     assert [lost for _, lost in again] == [2, 0, 1]
 
@@ -62,28 +62,29 @@ NARROWED = [
 def test_values_are_stored_in_the_dtype_computed_where_it_holds_them_exactly(dtype, values, size):
     assert _narrowed(np.float32([values]), dtype)[0].itemsize == size
     one = shelf(dtype=dtype)
-    one.add("t", np.float32(values), 0)
+    one.add("", "t", np.float32(values), 0)
     one.flush()
-    assert shelf(dtype=dtype).find(["t"])[0][0].tolist() == np.float32(values).tolist()
+    assert shelf(dtype=dtype).find("", ["t"])[0][0].tolist() == np.float32(values).tolist()
 
 
 texts = st.text(max_size=3)
 
 
 @given(st.lists(st.tuples(texts, texts), max_size=20))
-def test_marks_tell_pairs_apart(pairs):
-    assert len({_mark(pair) for pair in pairs}) == len(set(pairs))
+def test_marks_tell_pairs_apart_and_ways(pairs):
+    assert len({mark.tobytes() for mark in _marks("", pairs)}) == len(set(pairs))
+    assert len({_marks(way, [text]).tobytes() for way, text in pairs}) == len(set(pairs))
 
 
 def test_a_torn_shard_is_as_if_it_were_not_there():
     one = shelf()
     for i in range(3):
-        one.add(str(i), np.float32([i]), 0)
+        one.add("", str(i), np.float32([i]), 0)
         one.flush()
     first, second, _ = sorted(one.folder.glob("*.safetensors"))
     first.write_bytes(first.read_bytes()[:-3])
     second.write_bytes(b"no shard")
-    assert [known and known[0].tolist() for known in shelf().find(["0", "1", "2"])] == [None, None, [2.0]]
+    assert [known and known[0].tolist() for known in shelf().find("", ["0", "1", "2"])] == [None, None, [2.0]]
 
 
 def test_what_was_used_longest_ago_is_removed_first(monkeypatch):
@@ -91,12 +92,12 @@ def test_what_was_used_longest_ago_is_removed_first(monkeypatch):
     monkeypatch.setenv("JBENCH_STORE_GIB", str(11_000 / 2**30))
     for i, name in enumerate(("old", "new")):
         one = shelf(name)
-        one.add("t", wide, 0)
+        one.add("", "t", wide, 0)
         one.flush()
         os.utime(one.folder / store.ABOUT, (i, i))
-    shelf("old").find(["t"])  # used again
+    shelf("old").find("", ["t"])  # used again
     third = shelf("third")
-    third.add("t", wide, 0)
+    third.add("", "t", wide, 0)
     third.flush()
     assert sorted(one.about["model"] for one in store.stored()) == ["old", "third"]
 
@@ -106,7 +107,7 @@ def test_a_store_that_is_full_says_so_once_and_the_work_goes_on(monkeypatch):
     said = []
     one = shelf(say=said.append)
     for i in range(3):
-        one.add(str(i), np.zeros(1024, np.float32), 0)
+        one.add("", str(i), np.zeros(1024, np.float32), 0)
         one.flush()
     assert said == ["embeddings are not stored any more: the store is bounded to 0 GiB ($JBENCH_STORE_GIB)"]
     assert not list(one.folder.glob("*"))

@@ -31,6 +31,7 @@ def mine(
     The reports: --ranks 11-110 --sample 25 of a dense model, --ranks 11-20 of BM25, --ranks 30-100 of rrf(A, B).
     """
     from jbench.files import ready
+    from jbench.memory import keep_memory
     from jbench.models.load import open_together
     from jbench.models.options import Options
     from jbench.progress import display
@@ -39,6 +40,7 @@ def mine(
     from jbench.train.mining import mine as mined
     from jbench.types import UsageError
 
+    keep_memory()
     if below is not None and filter is None:
         raise UsageError("--below is of what --filter scores; name its model")
     plan = Plan(ranks_of(ranks), sample, seed, below)

@@ -40,6 +40,7 @@ def run(
     ] = None,
 ) -> None:
     """Evaluate models; without arguments, the embedded board mini with its own models."""
+    from jbench.memory import keep_memory
     from jbench.models.options import Options, key_values
     from jbench.progress import display
     from jbench.types import UsageError
@@ -61,6 +62,7 @@ def run(
     asked = key_values("--model-set", model_set or [], "KEY=VALUE, such as pooling=mean")
     training = _declared(trained_on, task_dir or []) if trained_on else {}
 
+    keep_memory()
     from jbench.board import draw, of_tasks
     from jbench.evaluate import Failure, evaluate
     from jbench.render import markdown

@@ -19,6 +19,7 @@ from jbench.models import neural
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.neural import Weights, one_of
 from jbench.models.options import Options, whole_number
+from jbench.residual import SAMPLE, Residual, fit
 from jbench.search import spans, top_k
 from jbench.types import Card, Float32, Run, Texts, Unavailable, UsageError
 
@@ -28,11 +29,12 @@ SETTINGS = {
     "document_length": whole_number,
     "query_expansion": one_of(*EXPANSIONS),
     "similarity": one_of(*similarity.LATE),
+    "document_bits": one_of("2", "16"),
 }
 REVISION = "1"
 """Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
 
-_DOCUMENTS_AT_ONCE = 4096
+_DOCUMENTS_AT_ONCE, _SAMPLED_AT_ONCE = 4096, 256
 _STANFORD_QUERY_LENGTH = 32
 _PYLATE = (
     *("query_prefix", "document_prefix", "query_length", "document_length", "query_expansion", "do_query_expansion"),
@@ -157,8 +159,9 @@ class ColBERT:
         )
         asked = self._encode(left, "query", "encode")
         scores = np.zeros(len(pairs), np.float32)
+        stored = self._stored(right)
         for span in spans(1, len(right), self.weights.options.track, _DOCUMENTS_AT_ONCE):
-            held = self._hold(right[span])
+            held = self._hold(right[span], stored)
             mine = np.flatnonzero((document >= span.start) & (document < span.stop))
             wanted = [asked[q] for q in query[mine].tolist()]
             against = [held[d - span.start] for d in document[mine].tolist()]
@@ -169,10 +172,12 @@ class ColBERT:
         """Exact MaxSim over the whole corpus, whose vectors are held a window at a time."""
         asked = self._encode(queries.texts, "query", "encode")
 
+        compare = similarity.late_matrix(self._compared, asked, self.weights.device)
+        stored = self._stored(documents.texts)
+
         def windows() -> Iterator[Float32]:
             for span in spans(len(asked), len(documents), self.weights.options.track, _DOCUMENTS_AT_ONCE):
-                held = self._hold(documents.texts[span])
-                yield similarity.late_matrix(self._compared, asked, held, self.weights.device)
+                yield compare(self._hold(documents.texts[span], stored))
 
         return top_k(queries.ids, documents.ids, windows(), k)
 
@@ -184,11 +189,34 @@ class ColBERT:
     def _compared(self) -> str:
         return str(self.card.settings["similarity"])
 
-    def _hold(self, texts: Sequence[str]) -> list[Float32]:
-        with self.weights.tally.preparing():
+    def _hold(self, texts: Sequence[str], stored: Residual | None) -> list[Float32]:
+        """Documents as they are compared: as computed, or as they are after they were stored in fewer bits."""
+        tally = self.weights.tally
+        with tally.preparing():
             held = self._encode(texts, "document", "")
-        self.weights.tally.hold(held)
-        return held
+            if stored is None:
+                tally.hold(held)
+                half = self.card.settings.get("document_bits") == "16"
+                return [value.astype(np.float16).astype(np.float32) for value in held] if half else held
+            tally.documents += len(held)
+            tally.stored += sum(map(len, held)) * stored.bytes_per_vector / 2
+            return stored.read_back(held)
+
+    def _stored(self, texts: Sequence[str]) -> Residual | None:
+        """How documents are stored in 2 bits, learnt from some of them; None where they are not."""
+        if self.card.settings.get("document_bits") != "2" or not len(texts):
+            return None
+        with self.weights.tally.preparing():
+            order = np.random.default_rng(0).permutation(len(texts))
+            sample: list[Float32] = []
+            for start in range(0, len(order), _SAMPLED_AT_ONCE):
+                chosen = order[start : start + _SAMPLED_AT_ONCE].tolist()
+                sample += self._encode([texts[i] for i in chosen], "document", "")
+                if (count := sum(map(len, sample))) >= SAMPLE:
+                    break
+            found = fit(np.concatenate(sample)[:SAMPLE], count * len(texts) // len(sample))
+        self.weights.tally.shared = found.centroids.size
+        return found
 
     def _encode(self, texts: Sequence[str], role: str, label: str) -> list[Float32]:
         """One float32[tokens, d] a text."""

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import Any
 
-import numpy as np
-
 from jbench import similarity
 from jbench.encode import Encoder, Reader, Tokenized
 from jbench.models import neural
@@ -46,14 +44,14 @@ class Dense:
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """Exact search over the whole corpus, whose vectors are held a window at a time."""
         asked = self._encode(queries.texts, "query")
-        compare = partial(similarity.matrix, self.card.settings["similarity"], device=self.weights.device)
+        compare = similarity.matrix(self.card.settings["similarity"], asked, self.weights.device)
 
         def windows() -> Iterator[Float32]:
             for span in spans(len(asked), len(documents), self.weights.options.track, neural.TEXTS_AT_ONCE):
                 with self.weights.tally.preparing():
                     held = self._encode(documents.texts[span], "document", label="")
                 self.weights.tally.hold(held)
-                yield compare(asked, held)
+                yield compare(held)
 
         return top_k(queries.ids, documents.ids, windows(), k)
 
@@ -62,8 +60,7 @@ class Dense:
         return self.weights.report()
 
     def _encode(self, texts: Sequence[str], role: str, label: str = "encode") -> Float32:
-        vectors = self._encoder(list(texts), self.card.prompts.get(role, ""), label)
-        return np.stack(vectors) if vectors else np.zeros((0, 1), np.float32)
+        return self._encoder.matrix(texts, self.card.prompts.get(role, ""), label)
 
     @cached_property
     def _encoder(self) -> Encoder:

@@ -180,7 +180,7 @@ class Weights:
             return Memory()
         card = self.card
         # What compares vectors touches none of them.
-        settings = {key: value for key, value in card.settings.items() if key != "similarity"}
+        settings = {key: value for key, value in card.settings.items() if key not in ("similarity", "document_bits")}
         versions = {name: version(name) for name in _LIBRARIES}
         facts = {"revision": card.revision, "adapter": card.adapter, "settings": settings, "versions": versions}
         return opened(
@@ -277,6 +277,8 @@ class Weights:
         cost: dict[str, Any] = dict(self.sizes)
         if tally.documents:
             cost["bytes_per_document"] = round(2 * tally.stored / tally.documents, 1)
+        if tally.shared:
+            cost["bytes_shared"] = 2 * tally.shared
         return {
             "truncated": tally.truncated,
             "tokens_lost": tally.tokens_lost,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jbench.files import writing_folder
+from jbench.memory import keep_memory
 from jbench.models.checkpoint import Checkpoint
 from jbench.train import colbert, contrastive, reranker, running, simcse
 from jbench.train.base import open_base
@@ -55,7 +56,7 @@ def train(
     if not sets:
         raise UsageError(f"{recipe.name} needs data; the report's is {', '.join(recipe.data)}")
     running.check_devices()
-    running.keep_memory()
+    keep_memory()
     base = open_base(recipe.base)
     facts = running.facts_of(recipe, sets, base)
     if resume:

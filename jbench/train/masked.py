@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jbench.files import writing_folder
+from jbench.memory import keep_memory
 from jbench.train import running
 from jbench.train.base import MARKERS
 from jbench.train.output import describe
@@ -61,7 +62,7 @@ def train(
         raise UsageError(
             f"{recipe.name} trains on one device: leave out torchrun, choose a GPU with CUDA_VISIBLE_DEVICES"
         )
-    running.keep_memory()
+    keep_memory()
     facts = running.facts_of(recipe, sets, None)
     if resume:
         running.check_same(facts, work)

@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from ctypes import CDLL
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 _BEGUN = "begun.json"
 _SIGTERM = 15
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h of glibc
 
 
 def check_place(output: Path, work: Path, resume: bool) -> None:
@@ -166,20 +164,6 @@ def attention_of(recipe: Recipe) -> str | None:
     import torch
 
     return "eager" if precision_of(recipe) == "bf16" and not torch.cuda.is_available() else None
-
-
-def keep_memory() -> None:
-    """Let the C library keep what a step frees for the next one, for the life of the process.
-
-    Otherwise every large tensor is fresh pages of the system's (``tests/benchmarks/test_training.py`` measures what
-    that costs). Elsewhere than on glibc nothing is done.
-    """
-    try:
-        mallopt = CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    for parameter, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**28)):
-        mallopt(parameter, value)
 
 
 @contextmanager

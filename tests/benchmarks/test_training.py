@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.benchmarks.test_speed import command, ratio
+from tests.benchmarks.rows import command, ratio
 
 STEP = """
 import sys
 import torch
 from transformers import ModernBertConfig, ModernBertModel
-from jbench.train.running import keep_memory
+from jbench.memory import keep_memory
 
 attention, memory, dtype = sys.argv[1:]
 if memory == "kept":

@@ -1,0 +1,365 @@
+"""The engine against its peers: whole evaluations, encoding, search, MaxSim, measures, what a stop costs."""
+
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jbench import open_model, similarity
+from jbench.models.options import Options
+from jbench.registry import find_tasks
+from jbench.types import Run, Texts
+from tests import tiny
+from tests.benchmarks.rows import command, ratio, row, seconds
+
+TASKS = ("jsts@valid1457", "jsick@test4927", "jsquad@valid1145")
+PEER = Path(__file__).with_name("mteb_peer.py")
+
+
+def bert(folder, layers, hidden):
+    """A sentence embedding model of random weights that reads the shipped 10,000 pieces."""
+    from transformers import AutoTokenizer
+
+    from jbench.models.locate import shipped
+
+    tokenizer = AutoTokenizer.from_pretrained(shipped()["bert-mini"])
+    sizes = {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": hidden // 64}
+    bare = tiny.transformer(folder / "bare", tokenizer, "BertModel", intermediate_size=4 * hidden, **sizes)
+    return tiny.sentence_transformer(folder / f"bert-{layers}x{hidden}", bare, pooling_mode="mean")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return bert(tmp_path_factory.mktemp("small"), 4, 256)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return bert(tmp_path_factory.mktemp("base"), 12, 768)
+
+
+def texts_of(*names):
+    """The distinct texts of tasks."""
+    found = {}
+    for task in find_tasks(names):
+        data = task.data()
+        sides = (data.left, data.right) if hasattr(data, "left") else (data.queries.texts, data.documents.texts)
+        found.update(dict.fromkeys(text for side in sides for text in side))
+    return list(found)
+
+
+@pytest.fixture
+def evaluation(mirror, small, tmp_path):
+    """jbench's command and mteb's for the three tasks; their scores must be the same."""
+    data = {}
+    for task in find_tasks(TASKS):
+        one = task.data()
+        if hasattr(one, "left"):
+            data[task.name] = {"left": [*one.left], "right": [*one.right], "gold": [*one.gold]}
+        else:
+            sides = {"queries": one.queries, "documents": one.documents}
+            held = {name: {"id": [*side.ids], "text": [*side.texts]} for name, side in sides.items()}
+            qrels = {query: {d: int(grade) for d, grade in of.items()} for query, of in one.qrels.items()}
+            data[task.name] = {**held, "qrels": qrels}
+    path = tmp_path / "data.json"
+    path.write_text(json.dumps(data, ensure_ascii=False))
+    results = tmp_path / "results"
+    words = [word for task in TASKS for word in ("--task", task)]
+    ours = command("-m", "jbench", "run", str(small), *words, "--results", str(results), "--json")
+    theirs = command(str(PEER), str(small), str(path))
+    mine = {one["task"].partition("@")[0]: one["scores"][one["main"]] for one in json.loads(ours())}
+    assert mine == pytest.approx(json.loads(theirs().splitlines()[-1]), abs=1e-4)
+    return ours, theirs, results, Path(os.environ["JBENCH_HOME"]) / "embeddings"
+
+
+def test_evaluation_of_three_tasks_cold_against_mteb(benchmark, evaluation):
+    ours, theirs, results, store = evaluation
+
+    def forget():
+        shutil.rmtree(results)
+        shutil.rmtree(store)
+
+    ratio(benchmark, ours, theirs, rounds=5, goal=".60", before=forget)
+
+
+def test_evaluation_with_the_store_filled_against_mteb(benchmark, evaluation):
+    ours, theirs, results, _ = evaluation
+    ratio(benchmark, ours, theirs, rounds=5, goal=".12", before=lambda: shutil.rmtree(results))
+
+
+def test_seconds_of_a_command_with_nothing_to_do(benchmark, evaluation):
+    ours, *_ = evaluation
+    row(benchmark, [seconds(ours) for _ in range(7)], goal="2 s")
+
+
+def test_encoding_against_sentence_transformers_at_its_best_batch_size(benchmark, mirror, small):
+    from sentence_transformers import SentenceTransformer
+
+    texts = texts_of("jsquad@valid1145", "jsts@train12451")
+    peer = SentenceTransformer(str(small), device="cpu")
+    some = texts[:: len(texts) // 2000]
+    tried = {size: seconds(lambda size=size: peer.encode(some, batch_size=size)) for size in (8, 16, 32, 64, 128)}
+    best = min(tried, key=tried.get)
+    theirs = peer.encode(texts, batch_size=best)
+    ours = open_model(str(small))._encode(texts, "sts")
+    assert np.abs(ours - theirs).max() < 1e-4
+    model = open_model(str(small))
+    assert model.weights.module is not None
+
+    def encode():
+        model.weights.kept.held.clear()
+        model._encode(texts, "sts")
+
+    ratio(benchmark, encode, lambda: peer.encode(texts, batch_size=best), rounds=5, goal=".65", batch_size=best)
+
+
+def test_share_of_the_fp32_matrix_rate(benchmark, mirror, base):
+    import torch
+
+    texts = texts_of("jsquad@valid1145")[::10]
+    model = open_model(str(base))
+    model._encode(texts[:20], "sts")
+    layers = [p.numel() for name, p in model.weights.module.named_parameters() if "embeddings" not in name]
+    one, other = torch.randn(2048, 768), torch.randn(768, 3072)
+
+    def rate():
+        return (
+            2
+            * 20
+            * one.shape[0]
+            * other.numel()
+            / min(seconds(lambda: [one @ other for _ in range(20)]) for _ in "123")
+        )
+
+    shares = []
+    for _ in range(5):
+        model.weights.kept.held.clear()
+        model.weights.tally.take()
+        matrix, taken = rate(), seconds(lambda: model._encode(texts, "sts"))
+        shares.append(2 * sum(layers) * model.weights.tally.tokens / taken / max(matrix, rate()))
+    row(benchmark, shares, goal=".85", gflops=round(matrix / 1e9))
+
+
+def test_bf16_against_fp32(benchmark, mirror, base):
+    import torch
+
+    if not torch.cpu._is_amx_tile_supported():
+        pytest.skip("this CPU has no units for bf16")
+    texts = texts_of("jsts@valid1457")
+    models = {dtype: open_model(str(base), Options(dtype=dtype)) for dtype in ("bf16", "fp32")}
+
+    def encode(dtype):
+        models[dtype].weights.kept.held.clear()
+        return models[dtype]._encode(texts, "sts")
+
+    data = find_tasks(["jsts@valid1457"])[0].data()
+    pairs, task = list(zip(data.left, data.right, strict=True)), find_tasks(["jsts@valid1457"])[0]
+    scores = {
+        dtype: task.measure(model.score(pairs, ("sts", "sts")), data).scores["spearman"]
+        for dtype, model in models.items()
+    }
+    apart = round(abs(scores["bf16"] - scores["fp32"]), 5)
+    ratio(benchmark, lambda: encode("bf16"), lambda: encode("fp32"), rounds=5, goal=".45", spearman_apart=apart)
+
+
+FILL = """
+import sys
+import numpy as np
+from jbench import open_model
+from jbench.models.options import Options
+kept = open_model(sys.argv[1], Options(store=True, dtype="fp16")).weights.kept
+draw = np.random.default_rng(0)
+for start in range(0, int(sys.argv[2]), 1000):
+    for i, vector in enumerate(draw.standard_normal((1000, 768)).astype(np.float16).astype(np.float32), start):
+        kept.add("", f"d{i}", vector, 0)
+for i, vector in enumerate(draw.standard_normal((860, 768)).astype(np.float16).astype(np.float32)):
+    kept.add("", f"q{i}", vector, 0)
+kept.flush()
+"""
+
+SEARCH = """
+import sys, threading, time
+from jbench import open_model
+from jbench.models.options import Options
+from jbench.types import Texts
+
+def anonymous():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon"))
+
+def side(letter, count):
+    return Texts([str(i) for i in range(count)], [f"{letter}{i}" for i in range(count)])
+
+model = open_model(sys.argv[1], Options(store=True, dtype="fp16"))
+queries, documents = side("q", 860), side("d", int(sys.argv[2]))
+import torch
+before, peak, done = anonymous(), [0], threading.Event()
+
+def watch():
+    while not done.wait(0.01):
+        peak[0] = max(peak[0], anonymous())
+
+thread = threading.Thread(target=watch)
+thread.start()
+model.search(queries, documents, 100)
+done.set()
+thread.join()
+print((peak[0] - before) / 1024)
+"""
+
+
+def filled(small, count):
+    command("-c", FILL, str(small), str(count))()
+    return str(small)
+
+
+def test_exact_top_100_from_disk_against_faiss_in_memory(benchmark, small):
+    faiss = pytest.importorskip("faiss")
+    folder = filled(small, 200_000)
+
+    def side(letter, count):
+        return Texts([str(i) for i in range(count)], [f"{letter}{i}" for i in range(count)])
+
+    queries, documents = side("q", 860), side("d", 200_000)
+    model = open_model(folder, Options(store=True, dtype="fp16"))
+    held = {}
+    for name, texts in (("q", queries.texts), ("d", documents.texts)):
+        vectors = model._encode(texts, "query")
+        held[name] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    index = faiss.IndexFlatIP(768)
+    index.add(held["d"])
+    found = model.search(queries, documents, 100)
+    scores, places = index.search(held["q"], 100)
+    assert np.abs(found.scores.reshape(860, 100) - scores).max() < 1e-4
+    assert (found.index.reshape(860, 100) == places).mean() > 0.999
+    ratio(
+        benchmark,
+        lambda: open_model(folder, Options(store=True, dtype="fp16")).search(queries, documents, 100),
+        lambda: index.search(held["q"], 100),
+        rounds=5,
+        goal="1.5",
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
+@pytest.mark.parametrize("count", [200_000, 2_000_000])
+def test_peak_mb_of_the_search_above_its_baseline(benchmark, small, count):
+    folder = filled(small, count)
+    row(benchmark, [float(command("-c", SEARCH, folder, str(count))()) for _ in range(3)], goal="600 MB")
+
+
+@pytest.fixture(scope="module")
+def token_vectors(tmp_path_factory):
+    """Queries and paragraphs of JSQuAD by a ColBERT of random weights over the shipped base."""
+    from sentence_transformers import MultiVectorEncoder
+
+    from jbench.models.locate import shipped
+
+    folder = tmp_path_factory.mktemp("late")
+    MultiVectorEncoder(str(shipped()["bert-mini"]), device="cpu").save(str(folder / "colbert"))
+    return open_model(f"colbert:{folder / 'colbert'}")
+
+
+def test_maxsim_against_the_library(benchmark, mirror, token_vectors):
+    data = find_tasks(["jsquad@valid1145"])[0].data()
+    asked = token_vectors._encode(data.queries.texts[:1000], "query", "")
+    held = token_vectors._encode(data.documents.texts, "document", "")
+    library = token_vectors.weights.module.similarity
+    assert np.abs(similarity.late_matrix("maxsim", asked)(held) - library(asked, held).numpy()).max() < 1e-4
+    ratio(
+        benchmark,
+        lambda: similarity.late_matrix("maxsim", asked)(held),
+        lambda: library(asked, held),
+        rounds=5,
+        goal=".85",
+    )
+
+
+def test_bytes_of_two_bits_against_fp16(benchmark, mirror, token_vectors):
+    data = find_tasks(["jsquad@valid1145"])[0].data()
+    asked = Texts(data.queries.ids[:500], data.queries.texts[:500])
+    exact = token_vectors.search(asked, data.documents, 10)
+    plain = token_vectors.report()["cost"]
+    folder = token_vectors.weights.checkpoint.folder
+    two = open_model(f"colbert:{folder}", Options(settings={"document_bits": "2"}))
+    found = two.search(asked, data.documents, 10)
+    cost = two.report()["cost"]
+    same = [len({d for d, _ in exact.rows(i)} & {d for d, _ in found.rows(i)}) / 10 for i in range(len(asked))]
+    row(
+        benchmark,
+        [cost["bytes_per_document"] / plain["bytes_per_document"]],
+        goal="1/6",
+        recall_at_10_against_exact=round(statistics.mean(same), 4),
+        centroid_bytes=cost["bytes_shared"],
+    )
+
+
+def test_measures_against_pytrec_eval_alone(benchmark):
+    import pytrec_eval
+
+    from jbench.metrics import measure_run
+
+    draw = np.random.default_rng(0)
+    queries, documents = [f"q{i}" for i in range(5000)], [f"d{i}" for i in range(20_000)]
+    index = np.concatenate([draw.choice(20_000, 1000, replace=False) for _ in queries])
+    scores = draw.standard_normal(len(index)).astype(np.float32)
+    run = Run.ranked(queries, documents, np.repeat(np.arange(5000), 1000), index, scores)
+    qrels = {q: {documents[d]: 1 for d in index[1000 * i : 1000 * i + 1000 : 250]} for i, q in enumerate(queries)}
+    held = run.to_dict()
+    peer = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "map_cut.10", "recall.10,100"})
+    measures = ("ndcg@10", "map@10", "recall@10", "recall@100")
+    ours = measure_run(run, qrels, measures).scores
+    theirs = peer.evaluate(held)
+    for mine, other in zip(measures, ("ndcg_cut_10", "map_cut_10", "recall_10", "recall_100"), strict=True):
+        assert ours[mine] == pytest.approx(statistics.mean(row[other] for row in theirs.values()), abs=1e-9)
+    ratio(benchmark, lambda: measure_run(run, qrels, measures), lambda: peer.evaluate(held), rounds=5, goal="2.5")
+
+
+ENCODE = """
+import json, sys
+from jbench import open_model
+from jbench.models.options import Options
+
+done = 0
+def track(label, total):
+    def advance(step):
+        global done
+        done += step
+        with open(sys.argv[3], "w") as file:
+            file.write(str(done))
+    return advance
+
+model = open_model(sys.argv[1], Options(store=True, track=track))
+with open(sys.argv[2]) as file:
+    model._encode(json.load(file), "sts")
+print(model.report()["rates"].get("reused", 0))
+"""
+
+
+def test_share_of_work_repeated_after_a_kill(benchmark, mirror, small, tmp_path):
+    texts = texts_of("jsquad@valid1145", "jsts@train12451", "jsick@test4927")
+    assert len(texts) > 25_000
+    (tmp_path / "texts.json").write_text(json.dumps(texts))
+    words = [sys.executable, "-c", ENCODE, str(small), str(tmp_path / "texts.json"), str(tmp_path / "done")]
+    whole = seconds(lambda: subprocess.run(words, check=True, capture_output=True))
+    store = Path(os.environ["JBENCH_HOME"]) / "embeddings"
+    shares = []
+    for part in (0.5, 0.7, 0.9):
+        shutil.rmtree(store)
+        killed = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        timer = threading.Timer(part * whole, killed.send_signal, [signal.SIGKILL])
+        timer.start()
+        killed.wait()
+        done = int((tmp_path / "done").read_text())
+        assert 0 < done < len(texts)
+        again = subprocess.run(words, check=True, capture_output=True, text=True)
+        shares.append((done - int(again.stdout)) / len(texts))
+    row(benchmark, shares, goal="10 %", texts=len(texts), whole_s=round(whole, 1))
