@@ -58,7 +58,7 @@ def bench(session: nox.Session) -> None:
     """Speed, as ratios against peers in the same run: one table, and ``bench.json``."""
     install(session, "dev", "bench")
     plain = ("pytest", "tests/benchmarks", "-o", "addopts=", "--timeout=2400", "-q")
-    session.run(*plain, "--benchmark-json=bench.json", *session.posargs)
+    session.run(*plain, "--benchmark-quiet", "--benchmark-json=bench.json", *session.posargs)
 
 
 @nox.session
@@ -73,12 +73,10 @@ def page(session: nox.Session) -> None:
 
 @nox.session
 def recipes(session: nox.Session) -> None:
-    """Every family of recipes: on models of random weights, two ranks against one; from the base that comes with it."""
+    """Two ranks against one; a recipe of every family, by commands, from the base that comes with jbench."""
     install(session, "dev", "train")
-    plain = ("pytest", "-o", "addopts=", "--timeout=600")
-    families = "tests/train/test_families.py"  # by commands that use every core
-    session.run(*plain, "tests/train", "--ignore", families, "-n", "2", *session.posargs)
-    session.run(*plain, families, *session.posargs)
+    plain = ("pytest", "-o", "addopts=", "--timeout=600", "--durations=0", "--durations-min=5")
+    session.run(*plain, "tests/train/test_ranks.py", "tests/train/test_families.py", *session.posargs)
 
 
 @nox.session

@@ -131,7 +131,8 @@ def measure_run(run: Run, qrels: Qrels, measures: Sequence[str]) -> Measured:
     scores = {str(m): mean(per_query[str(m)], m) for m in wanted}
     ties = {}
     if rows.has_ties(run):
-        least, most = values(rows.pessimal(run, qrels, cut)), values(rows.optimal(run, qrels))
+        near = rows.within(cut)
+        least, most = values(near.pessimal(run, qrels, cut)), values(near.optimal(run, qrels))
         for m in wanted:
             low, high = mean(least[str(m)], m), mean(most[str(m)], m)
             if not math.isclose(low, high, abs_tol=1e-12):
@@ -181,8 +182,20 @@ class _Rows:
 
     def cut(self, k: int) -> _Rows:
         """The first k rows of each query."""
-        starts = np.searchsorted(self.query, self.query)
-        return self._take(np.flatnonzero(np.arange(len(self.query)) - starts < k))
+        return self._take(np.flatnonzero(self._places() < k))
+
+    def within(self, k: int) -> _Rows:
+        """The first k rows of each query, and those that tie with the k-th: no order of ties brings others there."""
+        last = np.full(self.query.max(initial=-1) + 1, -np.inf, np.float32)
+        ends = self._places() == k - 1
+        last[self.query[ends]] = self.score[ends]
+        return self._take(np.flatnonzero(self.score >= last[self.query]))
+
+    def _places(self) -> Int64:
+        """From 0, where each row stands in its query."""
+        counts = np.bincount(self.query)
+        found: Int64 = np.arange(len(self.query)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return found
 
     def optimal(self, run: Run, qrels: Qrels) -> _Rows:
         """The order of ties that puts the highest grades first."""
@@ -230,14 +243,14 @@ def _per_query(rows: _Rows, run: Run, qrels: Qrels, measures: Sequence[Measure])
 
     # pytrec_eval sees only strictly falling scores, so that no tie rule but ours is at work;
     # places stand in for ids, so that documents beyond the run's end need none.
-    ranked: dict[str, dict[str, float]] = {}
+    counts, place = np.bincount(rows.query), rows._places()
+    names = [str(i) for i in range(counts.max(initial=0))]
+    falling = [float(-i) for i in range(len(names))]
+    ranked = {run.queries[q]: dict(zip(names, falling[: counts[q]])) for q in np.flatnonzero(counts).tolist()}  # noqa: B905
     gained: dict[str, dict[str, int]] = {}
-    for q, g in zip(rows.query.tolist(), rows.grade.tolist(), strict=True):
-        docs = ranked.setdefault(run.queries[q], {})
-        place = len(docs)
-        docs[str(place)] = float(-place)
-        if g:
-            gained.setdefault(run.queries[q], {})[str(place)] = g
+    held = np.flatnonzero(rows.grade)
+    for q, p, g in zip(rows.query[held].tolist(), place[held].tolist(), rows.grade[held].tolist(), strict=True):
+        gained.setdefault(run.queries[q], {})[names[p]] = g
     judged: dict[str, dict[str, int]] = {}
     for query, grades in qrels.items():
         seen = gained.get(query, {})

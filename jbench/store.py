@@ -195,8 +195,7 @@ class Shards:
         :raises Unavailable: when they do not.
         """
         others = [one for one in stored() if one.folder != self.folder]
-        own = sum(path.stat().st_size for path in self.folder.glob(f"*{_ENDING}"))
-        used = own + size + sum(one.size for one in others)
+        used = _size(self.folder) + size + sum(one.size for one in others)
         for one in sorted(others, key=lambda one: one.used):
             if used <= self.limit:
                 break
@@ -252,9 +251,18 @@ def stored() -> list[Stored]:
     found = []
     for about in root().glob(f"*/{ABOUT}"):
         with suppress(OSError, ValueError):
-            size = sum(path.stat().st_size for path in about.parent.iterdir())
-            found.append(Stored(about.parent, json.loads(about.read_bytes()), size, about.stat().st_mtime))
+            found.append(
+                Stored(about.parent, json.loads(about.read_bytes()), _size(about.parent), about.stat().st_mtime)
+            )
     return sorted(found, key=lambda one: -one.used)
+
+
+def _size(folder: Path) -> int:
+    size = 0
+    for path in folder.glob("*"):
+        with suppress(OSError):  # another process may have removed it
+            size += path.stat().st_size
+    return size
 
 
 def remove(one: Stored) -> None:
@@ -297,7 +305,7 @@ class _Shard:
             widened: Float32 = (np.asarray(values, np.uint32) << 16).view(np.float32)
             return widened
         if values.dtype == np.float16 and "torch" in sys.modules:  # numpy widens one by one
-            return np.asarray(sys.modules["torch"].from_numpy(np.asarray(values)).float().numpy())
+            return np.asarray(sys.modules["torch"].from_numpy(np.require(values, None, "W")).float().numpy())
         return np.array(values, np.float32)
 
 

@@ -6,6 +6,7 @@ import pytest
 from safetensors import safe_open
 
 from jbench import open_model
+from jbench.exposure import SEEN
 from jbench.models.locate import locate, shipped
 from jbench.models.options import Options
 from jbench.types import UsageError
@@ -24,7 +25,8 @@ def test_each_is_in_sixteen_bits_and_tells_how_it_was_made(name):
             assert {file.get_slice(key).get_dtype() for key in file.keys()} == {"F16"}  # noqa: SIM118 # no mapping
     manifest = json.loads((folder / "training_manifest.json").read_text("utf-8"))
     assert manifest["command"].startswith(f"jbench train {manifest['recipe']} --output ")
-    assert {row["flag"] for row in manifest["datasets"]} <= {"train_split_seen", "dev_used_for_selection"}
+    assert {row.get("flag", "unknown") for row in manifest["datasets"]} <= {*SEEN, "unknown"}
+    assert any(row["name"] == "JaQuAD" for row in manifest["datasets"])
     assert (folder / manifest["fingerprint"]["file"]).is_file()
 
 

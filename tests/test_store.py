@@ -125,7 +125,7 @@ REUSED = [("colbert_native", 8), ("sparse_bert", 8), ("dense_bert", 4), ("cross_
 
 
 @pytest.mark.parametrize(("kind", "reused"), REUSED)
-@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+@pytest.mark.parametrize("dtype", ["fp32", "bf16", "fp16"])
 def test_a_second_run_computes_nothing_and_scores_the_same(kind, reused, dtype, request, monkeypatch):
     folder = str(request.getfixturevalue(kind))
     options = Options(store=True, dtype=dtype)

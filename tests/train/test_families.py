@@ -18,6 +18,7 @@ COMMON = {"steps": STEPS, "batch_size": 16, "learning_rate": "1e-3", "checkpoint
 DENSE = {"max_length": 64, "mini_batch": 0, "temperature": 0.05}
 RERANKER = {"max_length": 64, "mini_batch": 0, "hard_negatives": 3, "batch_size": 8, "learning_rate": "3e-4"}
 COLBERT = {"in_batch": 16, "query_length": 24, "document_length": 64, "dimension": 32, "warm_up": 0.1, "ways": 2}
+FEWER = {"ways": 4, "batch_size": 8, "in_batch": 8}
 FAMILIES = {
     "bert-mini": (("text:sentences.jsonl",), {"layers": 2, "max_length": 32, "vocabulary": 2000}),
     "simcse-unsup": (("text:sentences.jsonl",), {"evaluations": 2, "temperature": 0.2, "learning_rate": "3e-4"}),
@@ -26,9 +27,9 @@ FAMILIES = {
     "jacolbert": (("mined.parquet",), {**COLBERT, "decay_steps": 0}),
     "ruri-reranker-stage1-small": (("mined.parquet",), RERANKER),
     "ruri-reranker-stage2-small": (("mined.parquet",), RERANKER),
-    "ruri-small": (("scored.parquet",), {**DENSE, "hard_negatives": 3}),
-    "jacolbert-v2": (("scored.parquet",), {**COLBERT, "ways": 4}),
-    "jacolbert-v2.5": (("scored.parquet",), {**COLBERT, "ways": 4}),
+    "ruri-small": (("scored.parquet",), {**DENSE, "hard_negatives": 3, "batch_size": 8}),
+    "jacolbert-v2": (("scored.parquet",), {**COLBERT, **FEWER}),
+    "jacolbert-v2.5": (("scored.parquet",), {**COLBERT, **FEWER}),
 }
 TASKS = {"dense": "mini-sts@v1", "colbert": "mini-retrieval@v1", "cross-encoder": "mini-rerank@v1"}
 
@@ -89,7 +90,7 @@ def test_its_loss_falls_and_what_it_gives_is_scored_stands_on_a_board_and_tells_
     manifest = json.loads((place / output / "training_manifest.json").read_text("utf-8"))
     assert manifest["recipe"] == recipe
     assert manifest["steps"] == STEPS
-    assert manifest["fingerprint"]["texts"] > 500
+    assert manifest["fingerprint"]["texts"] > 300  # questions; and the passages, which they share
     if recipe != "bert-mini":
         assert manifest["base"]["manifest"]["recipe"] == "bert-mini"
     (result,) = [json.loads(path.read_text("utf-8")) for path in (place / "results" / output).rglob("*.json")]
