@@ -29,6 +29,7 @@ def row(benchmark, figures, goal="", **more):
         **more,
     }
     ROWS.append(found)
+    print(f"\n{found}", flush=True)  # with -s: what was measured stays, also where a later row is stopped
     benchmark.extra_info.update(found, figures=figures)
     benchmark.pedantic(lambda: None, rounds=1)
 
