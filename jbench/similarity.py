@@ -55,6 +55,8 @@ def pairwise(name: str, a: Float32, b: Float32) -> Float32:
 
 def late_matrix(name: str, queries: Sequence[Float32], device: str = "cpu") -> Callable[[Sequence[Float32]], Float32]:
     """Of m documents, each float32[tokens, d], the scores float32[n, m] with each of n queries of the same shape."""
+    if not queries:
+        return lambda documents: np.zeros((0, len(documents)), np.float32)
     if name == "avgsim":
         compared = matrix("dot", np.stack([query.sum(0) for query in queries]), device)
         return lambda documents: compared(np.stack([_mean(document) for document in documents]))

@@ -171,7 +171,6 @@ class ColBERT:
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """Exact MaxSim over the whole corpus, whose vectors are held a window at a time."""
         asked = self._encode(queries.texts, "query", "encode")
-
         compare = similarity.late_matrix(self._compared, asked, self.weights.device)
         stored = self._stored(documents.texts)
 
@@ -182,7 +181,7 @@ class ColBERT:
         return top_k(queries.ids, documents.ids, windows(), k)
 
     def report(self) -> dict[str, Any]:
-        """Texts cut, rates, cost and the device since the last call; nothing before weights are loaded."""
+        """Texts cut, rates, cost and the device since the last call; nothing before the first."""
         return self.weights.report()
 
     @property

@@ -40,7 +40,7 @@ class CrossEncoder:
         return np.concatenate(self._encoder(pairs, label="score")) if len(pairs) else np.zeros(0, np.float32)
 
     def report(self) -> dict[str, Any]:
-        """Pairs cut, rates, cost and the device since the last call; nothing before weights are loaded."""
+        """Pairs cut, rates, cost and the device since the last call; nothing before the first."""
         return self.weights.report()
 
     @cached_property

@@ -56,7 +56,7 @@ class Dense:
         return top_k(queries.ids, documents.ids, windows(), k)
 
     def report(self) -> dict[str, Any]:
-        """Texts cut, rates, cost and the device since the last call; nothing before weights are loaded."""
+        """Texts cut, rates, cost and the device since the last call; nothing before the first."""
         return self.weights.report()
 
     def _encode(self, texts: Sequence[str], role: str, label: str = "encode") -> Float32:

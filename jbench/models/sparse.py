@@ -49,7 +49,7 @@ class Sparse:
         return top_k(queries.ids, documents.ids, windows, k, floor=0.0)
 
     def report(self) -> dict[str, Any]:
-        """Texts cut, rates, cost and the device since the last call; nothing before weights are loaded."""
+        """Texts cut, rates, cost and the device since the last call; nothing before the first."""
         return self.weights.report()
 
     def _hold(self, texts: Sequence[str], role: str, label: str = "encode") -> Matrix:
