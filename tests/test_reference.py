@@ -13,6 +13,7 @@ from jbench.registry import find_tasks
 from jbench.task import load
 from tests import tiny
 from tests.conftest import ROOT
+from tests.mteb_rows import mteb_task, rows_of
 
 RUNS = "github/hotchpotch/JQaRA/e2fa20e42e940473d976407494f9d572bbdbf99a/evaluator/data/eval_results/runs"
 PUBLISHED = ROOT / "tests" / "data" / "jqara-readme.csv"
@@ -91,58 +92,6 @@ def random_bert(mirror, tmp_path):
     return tiny.sentence_transformer(tmp_path / "random-bert", bare, pooling_mode="mean")
 
 
-def mteb_task(task, data):
-    """The rows of one of our tasks as a task of mteb's."""
-    import mteb
-    from datasets import Dataset
-    from mteb.abstasks import AbsTaskRetrieval, AbsTaskSTS
-    from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
-
-    base = AbsTaskSTS if task.kind == "sts" else AbsTaskRetrieval
-    kind, main = ("STS", "cosine_spearman") if task.kind == "sts" else ("Retrieval", "recall_at_1")
-
-    class Rows(base):
-        metadata = mteb.TaskMetadata(
-            name=f"Rows{task.name}",
-            description="rows of ours",
-            reference=None,
-            dataset={"path": "none/none", "revision": "0"},
-            type=kind,
-            category="t2t",
-            modalities=["text"],
-            eval_splits=["test"],
-            eval_langs=["jpn-Jpan"],
-            main_score=main,
-        )
-        if task.kind == "sts":
-            min_score, max_score = 0, 5
-
-        def load_data(self, *args, **kwargs):
-            if task.kind == "sts":
-                columns = {"sentence1": list(data.left), "sentence2": list(data.right), "score": list(data.gold)}
-                self.dataset = {"test": Dataset.from_dict(columns)}
-            else:
-                self.dataset = {
-                    "default": {
-                        "test": RetrievalSplitData(
-                            queries=Dataset.from_dict({"id": list(data.queries.ids), "text": list(data.queries.texts)}),
-                            corpus=Dataset.from_dict(
-                                {
-                                    "id": list(data.documents.ids),
-                                    "title": [""] * len(data.documents),
-                                    "text": list(data.documents.texts),
-                                }
-                            ),
-                            relevant_docs=data.qrels,
-                            top_ranked=None,
-                        )
-                    }
-                }
-            self.data_loaded = True
-
-    return Rows()
-
-
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("task", ["jsts@valid1457", "jsick@test4927", "jsquad@valid1145"])
@@ -154,7 +103,9 @@ def test_a_random_bert_scores_as_mteb_says(task, mirror, random_bert, tmp_path):
     data = ours.data()
     mine = evaluate_one(open_model(str(random_bert)), ours, load(ours), tmp_path, Options())
     model = SentenceTransformer(str(random_bert), device="cpu")
-    theirs = mteb.evaluate(model, mteb_task(ours, data), cache=None, encode_kwargs={"batch_size": 64})
+    theirs = mteb.evaluate(
+        model, mteb_task(f"Rows{ours.name}", rows_of(data)), cache=None, encode_kwargs={"batch_size": 64}
+    )
     (scores,) = theirs.task_results[0].scores["test"]
     print(task, mine.scores[mine.main], scores["main_score"])
     assert mine.scores[mine.main] == pytest.approx(scores["main_score"], abs=1e-4)

@@ -16,6 +16,7 @@ from jbench.registry import own_tasks
 from jbench.task import load
 from jbench.types import InvalidScores, Run, Scorer, Searcher, UsageError
 from tests import tiny
+from tests.mteb_rows import mteb_task, rows_of
 from tests.test_colbert import PAIRS, sentences
 
 QUERIES = Texts([f"q{i}" for i in range(6)], sentences(6, seed=5))
@@ -88,46 +89,15 @@ def test_a_pair_is_scored_once_and_its_loss_is_counted(cross_bert):
 @pytest.mark.filterwarnings("ignore")
 def test_reranking_measures_are_mtebs_on_the_same_candidates(cross_bert, tmp_path):
     import mteb
-    from datasets import Dataset
-    from mteb.abstasks import AbsTaskRetrieval
-    from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
     from sentence_transformers import CrossEncoder
 
     task = own_tasks()["mini-rerank@v1"]
     data = task.data()
 
-    class Rows(AbsTaskRetrieval):
-        metadata = mteb.TaskMetadata(
-            name="RowsReranking",
-            description="rows of ours",
-            reference=None,
-            dataset={"path": "none/none", "revision": "0"},
-            type="Reranking",
-            category="t2t",
-            modalities=["text"],
-            eval_splits=["test"],
-            eval_langs=["jpn-Jpan"],
-            main_score="ndcg_at_10",
-        )
-
-        def load_data(self, *args, **kwargs):
-            corpus = {
-                "id": list(data.documents.ids),
-                "title": [""] * len(data.documents),
-                "text": list(data.documents.texts),
-            }
-            queries = {"id": list(data.queries.ids), "text": list(data.queries.texts)}
-            split = RetrievalSplitData(
-                queries=Dataset.from_dict(queries),
-                corpus=Dataset.from_dict(corpus),
-                relevant_docs=data.qrels,
-                top_ranked=data.candidates,
-            )
-            self.dataset = {"default": {"test": split}}
-            self.data_loaded = True
-
     mine = evaluate_one(open_model(str(cross_bert)), task, load(task), tmp_path, Options())
-    found = mteb.evaluate(CrossEncoder(str(cross_bert), device="cpu"), Rows(), cache=None)
+    found = mteb.evaluate(
+        CrossEncoder(str(cross_bert), device="cpu"), mteb_task("RowsReranking", rows_of(data)), cache=None
+    )
     (theirs,) = found.task_results[0].scores["test"]
     ours = {"ndcg@10": "ndcg_at_10", "map@10": "map_at_10"}
     print({name: (mine.scores[name], theirs[other]) for name, other in ours.items()})

@@ -21,9 +21,10 @@ from jbench.registry import find_tasks
 from jbench.types import Run, Texts
 from tests import tiny
 from tests.benchmarks.rows import command, ratio, row, seconds
+from tests.conftest import ROOT
+from tests.mteb_rows import rows_of
 
 TASKS = ("jsts@valid1457", "jsick@test4927", "jsquad@valid1145")
-PEER = Path(__file__).with_name("mteb_peer.py")
 
 
 def bert(folder, layers, hidden):
@@ -59,22 +60,13 @@ def texts_of(*names):
 @pytest.fixture
 def evaluation(mirror, small, tmp_path):
     """jbench's command and mteb's for the three tasks; their scores must be the same."""
-    data = {}
-    for task in find_tasks(TASKS):
-        one = task.data()
-        if hasattr(one, "left"):
-            data[task.name] = {"left": [*one.left], "right": [*one.right], "gold": [*one.gold]}
-        else:
-            sides = {"queries": one.queries, "documents": one.documents}
-            held = {name: {"id": [*side.ids], "text": [*side.texts]} for name, side in sides.items()}
-            qrels = {query: {d: int(grade) for d, grade in of.items()} for query, of in one.qrels.items()}
-            data[task.name] = {**held, "qrels": qrels}
+    data = {task.name: rows_of(task.data()) for task in find_tasks(TASKS)}
     path = tmp_path / "data.json"
     path.write_text(json.dumps(data, ensure_ascii=False))
     results = tmp_path / "results"
     words = [word for task in TASKS for word in ("--task", task)]
     ours = command("-m", "jbench", "run", str(small), *words, "--results", str(results), "--json")
-    theirs = command(str(PEER), str(small), str(path))
+    theirs = command("-m", "tests.benchmarks.mteb_peer", str(small), str(path), cwd=ROOT)
     mine = {one["task"].partition("@")[0]: one["scores"][one["main"]] for one in json.loads(ours())}
     assert mine == pytest.approx(json.loads(theirs().splitlines()[-1]), abs=1e-4)
     return ours, theirs, results, Path(os.environ["JBENCH_HOME"]) / "embeddings"
