@@ -68,7 +68,8 @@ def evaluation(mirror, small, tmp_path):
     ours = command("-m", "jbench", "run", str(small), *words, "--results", str(results), "--json")
     theirs = command("-m", "tests.benchmarks.mteb_peer", str(small), str(path), cwd=ROOT)
     mine = {one["task"].partition("@")[0]: one["scores"][one["main"]] for one in json.loads(ours())}
-    assert mine == pytest.approx(json.loads(theirs().splitlines()[-1]), abs=1e-4)
+    # Random weights put some paragraphs a last bit apart: one of the 4,442 questions of JSQuAD may fall either way.
+    assert mine == pytest.approx(json.loads(theirs().splitlines()[-1]), abs=3e-4)
     return ours, theirs, results, Path(os.environ["JBENCH_HOME"]) / "embeddings"
 
 
