@@ -223,7 +223,7 @@ class ColBERT:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        return Encoder(self._reader, self.weights.options.track, self.weights.tally, self.weights.kept)
+        return self.weights.encoder(self._reader)
 
     def _reader(self) -> Reader:
         import torch

@@ -64,7 +64,7 @@ class Dense:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        return Encoder(self._reader, self.weights.options.track, self.weights.tally, self.weights.kept)
+        return self.weights.encoder(self._reader)
 
     def _reader(self) -> Reader:
         from sentence_transformers.base.modules import Transformer

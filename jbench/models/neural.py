@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any
 
 from jbench import manifest
-from jbench.encode import TOKENS_PER_BATCH, Tally, Tokenized
+from jbench.encode import TOKENS_PER_BATCH, Encoder, Reader, Tally, Tokenized
 from jbench.models import segment
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.options import DTYPES, Options
@@ -186,6 +186,10 @@ class Weights:
         return opened(
             facts, lambda: {"model": card.model, **facts, **self.sizes}, card.settings["dtype"], self.options.say
         )
+
+    def encoder(self, reader: Callable[[], Reader]) -> Encoder:
+        """What encodes by ``reader``, and knows what is kept."""
+        return Encoder(reader, self.options.track, self.tally, self.kept)
 
     @property
     def sizes(self) -> dict[str, int]:

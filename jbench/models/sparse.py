@@ -72,7 +72,7 @@ class Sparse:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        return Encoder(self._reader, self.weights.options.track, self.weights.tally, self.weights.kept)
+        return self.weights.encoder(self._reader)
 
     def _reader(self) -> Reader:
         import torch
