@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from jbench.store import Kept, Memory
-from jbench.types import Float32, InvalidScores, Track, Unavailable
+from jbench.types import Float32, Int64, InvalidScores, Track, Unavailable, silent
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 
@@ -69,6 +69,17 @@ class Tally:
             "tokens_per_s": round(self.tokens / self.seconds, 1),
             "padding": round(self.padding / max(self.tokens + self.padding, 1), 4),
         }
+
+    def count(self, lengths: Int64, seconds: float) -> None:
+        """Add a batch of items of these ``lengths`` in tokens, int64[n]."""
+        self.items += len(lengths)
+        self.tokens += int(lengths.sum())
+        self.padding += int(lengths.max() * len(lengths) - lengths.sum())
+        self.seconds += seconds
+
+    def pace(self) -> str:
+        """Tokens a second and the share of padding, for a progress bar."""
+        return f"{self.tokens / self.seconds:,.0f} tokens/s, {self.padding / (self.tokens + self.padding):.1%} padding"
 
     def hold(self, values: Iterable[Float32]) -> None:
         """Count ``values`` as those of documents."""
@@ -171,7 +182,7 @@ class Encoder:
         if not new:
             return
         reader = self.reader()
-        advance = self.track(label, len(new)) if label else lambda done: None
+        advance = (self.track if label else silent)(label, len(new))
         new = sorted(new, key=lambda i: self.size(distinct[i]), reverse=True)
         chunks = [new[start : start + _AT_ONCE] for start in range(0, len(new), _AT_ONCE)]
         begun = time.perf_counter()
@@ -191,12 +202,10 @@ class Encoder:
                             f"the model gave a non-finite vector for the text {_said(distinct[chunk[i]])}"
                         )
                     yield chunk[i], value, tokenized.lost[i]
-                self.tally.padding += int(lengths[batch].max() * len(batch) - lengths[batch].sum())
-                advance(len(batch))
-            self.tally.items += len(chunk)
-            self.tally.tokens += int(lengths.sum())
-            self.tally.seconds += time.perf_counter() - begun
-            begun = time.perf_counter()
+                now = time.perf_counter()
+                self.tally.count(lengths[batch], now - begun)
+                begun = now
+                advance(len(batch), note=self.tally.pace())
 
     def _forward(self, reader: Reader, items: list[Any], way: Hashable) -> list[Float32]:
         """The values of a batch; where it does not fit in memory, by halves, and later batches are smaller."""
@@ -237,7 +246,7 @@ def _said(item: Any) -> str:
     return " + ".join(repr(text[:40]) for text in ([item] if isinstance(item, str) else item))
 
 
-def batches(lengths: np.ndarray[Any, np.dtype[np.int64]], budget: int) -> list[list[int]]:
+def batches(lengths: Int64, budget: int) -> list[list[int]]:
     """Positions sorted by length, longest first, cut so that rows x longest stays within ``budget``."""
     out: list[list[int]] = []
     room = 0

@@ -30,17 +30,23 @@ def display() -> Iterator[Display]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    columns = (
+        "{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}{task.fields[note]}"),
+    )
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
 
         def track(label: str, total: int) -> Advance:
             started, done = time.monotonic(), 0
-            bar = bars.add_task(label, total=total, rate="")
+            bar = bars.add_task(label, total=total, rate="", note="")
 
-            def advance(step: int) -> None:
+            def advance(step: int, /, note: str = "") -> None:
                 nonlocal done
                 done += step
-                bars.update(bar, advance=step, rate=f"{done / (time.monotonic() - started):,.0f}/s")
+                rate = f"{done / (time.monotonic() - started):,.0f}/s"
+                bars.update(bar, advance=step, rate=rate, note=_after(note))
                 bars.update(bar, visible=done < total)
 
             return advance
@@ -62,12 +68,17 @@ def _lines(label: str, total: int) -> Advance:
     started = printed = time.monotonic()
     done = 0
 
-    def advance(step: int) -> None:
+    def advance(step: int, /, note: str = "") -> None:
         nonlocal done, printed
         done += step
         now = time.monotonic()
         if now - printed >= _SECONDS_BETWEEN_LINES:
             printed, rate = now, done / (now - started)
-            say(f"{label}: {done:,} of {total:,}, {rate:,.0f}/s, {(total - done) / rate:,.0f} s left")
+            left = (total - done) / rate
+            say(f"{label}: {done:,} of {total:,}, {rate:,.0f}/s{_after(note)}, {left:,.0f} s left")
 
     return advance
+
+
+def _after(note: str) -> str:
+    return f", {note}" if note else ""

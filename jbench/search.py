@@ -16,9 +16,22 @@ SCORES_AT_ONCE = 1 << 22
 """How many scores a window holds: 16 MiB of float32, and about as much again while it is merged."""
 
 
-def spans(queries: int, documents: int, track: Track, most: int = SCORES_AT_ONCE) -> Iterator[slice]:
-    """Windows over ``documents`` rows, each of at most 2^22 scores for ``queries`` rows, or of ``most`` rows."""
-    width = max(1, min(most, SCORES_AT_ONCE // max(queries, 1)))
+MEMORY = 512 << 20
+"""How many bytes a window may take where nobody says it."""
+
+_COPIES = 6
+"""How often the scores of a window stand in memory while they are compared and merged, with their places."""
+
+
+def spans(
+    queries: int, documents: int, track: Track, memory: int = MEMORY, each: int = 0, most: int = SCORES_AT_ONCE
+) -> Iterator[slice]:
+    """Windows over ``documents`` rows: of at most ``most``, of 2^22 scores for ``queries`` rows, of ``memory`` bytes.
+
+    ``each`` is how many bytes a document takes beside its scores. One document is compared whatever it takes.
+    """
+    beside = memory // (4 * _COPIES * queries + each) if queries or each else documents
+    width = max(1, min(most, SCORES_AT_ONCE // max(queries, 1), beside))
     advance = track("documents", documents)
     for start in range(0, documents, width):
         yield slice(start, start + width)

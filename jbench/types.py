@@ -28,11 +28,26 @@ Qrels = Mapping[str, Mapping[str, int]]
 ROLES = ("query", "document", "sts", "classification", "clustering")
 """What a text can be to a model; prompts are chosen by it."""
 
-Advance = Callable[[int], None]
-"""Told how many more units of the announced work are done."""
+
+class Advance(Protocol):
+    """What is told how announced work goes on."""
+
+    def __call__(self, step: int, /, note: str = "") -> None:
+        """``step`` more units are done; ``note`` is shown beside them."""
+
 
 Track = Callable[[str, int], Advance]
 """Announces a named piece of work of so many units; returns what is told of its progress."""
+
+
+def silent(label: str, total: int) -> Advance:
+    """A `Track` that shows nothing."""
+
+    def advance(step: int, /, note: str = "") -> None:
+        pass
+
+    return advance
+
 
 EXIT_ORDER = (2, 3, 5, 4, 1)
 """Which exit code wins when a run failed in several ways."""

@@ -10,12 +10,8 @@ from jbench.models.dense import dense
 from jbench.models.locate import locate
 from jbench.models.options import Options
 from jbench.store import Memory
-from jbench.types import InvalidScores, Unavailable
+from jbench.types import InvalidScores, Unavailable, silent
 from tests.tiny import CORPUS
-
-
-def silent(label, total):
-    return lambda done: None
 
 
 def letters(max_length=4, asked=None, forward=None, kept=None):

@@ -24,9 +24,13 @@ ADAPTERS = ["bm25:char-bigram", "bm25:mecab", "ngram", *BUILT]
 
 
 @pytest.fixture(params=ADAPTERS)
-def model(request):
-    name = request.param
-    return open_model(str(request.getfixturevalue(name)) if name in BUILT else name)
+def name(request):
+    return str(request.getfixturevalue(request.param)) if request.param in BUILT else request.param
+
+
+@pytest.fixture
+def model(name):
+    return open_model(name)
 
 
 def test_score_gives_one_float32_a_pair(model):
@@ -58,6 +62,20 @@ def test_equal_documents_score_equally_and_rank_by_id(model):
 def test_the_cut_at_k_keeps_the_best(model):
     whole, cut = model.search(QUERIES, DOCUMENTS, 4), model.search(QUERIES, DOCUMENTS, 1)
     assert [cut.rows(i) for i in range(3)] == [whole.rows(i)[:1] for i in range(3)]
+
+
+def test_little_memory_makes_small_windows_and_changes_nothing(name, model):
+    widths = []
+
+    def track(label, total):
+        return lambda step, note="": widths.append(step) if label == "documents" else None
+
+    whole, windowed = (
+        one.search(QUERIES, DOCUMENTS, 4) for one in (model, open_model(name, Options(memory=1, track=track)))
+    )
+    assert widths == [1, 1, 1, 1]
+    for i in range(3):
+        assert dict(windowed.rows(i)) == {d: pytest.approx(score, abs=1e-5) for d, score in whole.rows(i)}
 
 
 def test_an_empty_text_is_no_error(model):

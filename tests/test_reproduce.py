@@ -22,7 +22,7 @@ from jbench.reproduce import published, reproduce, tally
 from jbench.reproduce.cell import Computed, Printed, Setting, compared
 from jbench.reproduce.measure import Asked
 from jbench.results import to_json
-from jbench.types import Collection, Pairs, Result, Unavailable, UsageError
+from jbench.types import Collection, Pairs, Result, Unavailable, UsageError, silent
 from tests import hub, tiny
 from tests.conftest import ROOT
 
@@ -45,10 +45,6 @@ def result(model="a/b", task="jsts@valid1457", **more):
     }  # fmt: skip
     base |= more
     return Result(**{"definitions": {name: parse(name).definition for name in base["scores"]}, **base})
-
-
-def silent(label, total):
-    return lambda done: None
 
 
 def computed(wanted, results=(), failures=None, data=DATA, say=pytest.fail):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jbench.search import top_k
-from jbench.types import InvalidScores
+from jbench.search import spans, top_k
+from jbench.types import InvalidScores, silent
 
 
 def brute(scores, ids, k, floor=-np.inf):
@@ -33,6 +33,22 @@ def test_every_window_gives_what_a_sort_gives(data):
     rows, beyond = brute(scores, ids, k, floor)
     assert [run.rows(0), run.rows(1)] == rows
     assert run.beyond.tolist() == beyond
+
+
+@pytest.mark.parametrize(
+    ("memory", "each", "most", "widths"),
+    [
+        (2400, 0, 100, [10, 10, 5]),  # of 10 queries a document's scores take 10 * 4 * 6 bytes
+        (2400, 960, 100, [2] * 12 + [1]),
+        (2400, 0, 20, [10, 10, 5]),
+        (1 << 30, 0, 20, [20, 5]),
+        (1, 0, 100, [1] * 25),
+    ],
+)
+def test_a_window_stays_within_its_memory(memory, each, most, widths):
+    found = list(spans(10, 25, silent, memory, each, most))
+    assert [len(range(25)[span]) for span in found] == widths
+    assert [i for span in found for i in range(25)[span]] == list(range(25))
 
 
 def test_a_nan_is_named():

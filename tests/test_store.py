@@ -15,7 +15,7 @@ from jbench import open_model, store
 from jbench.encode import Encoder, Reader, Tokenized
 from jbench.models.options import Options
 from jbench.store import _marks, _narrowed
-from jbench.types import Texts, UsageError
+from jbench.types import Texts, UsageError, silent
 from tests.test_cli import jbench, line
 from tests.tiny import CORPUS
 
@@ -169,6 +169,7 @@ import os, signal, sys
 import numpy as np
 from jbench import store
 from jbench.encode import Encoder, Reader, Tokenized
+from jbench.types import silent
 store.SHARD = 8
 def forward(batch, way):
     if "7" in batch:
@@ -176,7 +177,7 @@ def forward(batch, way):
     return np.float32([[int(text)] for text in batch])
 reader = Reader(lambda texts, way: Tokenized(texts, [1] * len(texts), [0] * len(texts)), forward, 1)
 kept = store.opened({}, dict, "float32", print)
-Encoder(lambda: reader, lambda label, total: lambda done: None, kept=kept)([*"0123456789"] * 3)
+Encoder(lambda: reader, silent, kept=kept)([*"0123456789"] * 3)
 """
 
 
@@ -192,7 +193,7 @@ def test_a_run_that_is_killed_goes_on_from_its_last_shard(tmp_path):
 
     reader = Reader(lambda texts, way: Tokenized(texts, [1] * len(texts), [0] * len(texts)), forward, 8)
     kept = store.opened({}, dict, "float32", print)
-    values = Encoder(lambda: reader, lambda label, total: lambda done: None, kept=kept)([*"0123456789"])
+    values = Encoder(lambda: reader, silent, kept=kept)([*"0123456789"])
     assert [value.tolist() for value in values] == [[float(i)] for i in range(10)]
     assert computed == ["6", "7", "8", "9"]
 

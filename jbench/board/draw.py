@@ -11,7 +11,7 @@ from jbench.published import FAMILIES, PublishedCell
 from jbench.registry import Board
 from jbench.resample import Values
 from jbench.task import Task
-from jbench.types import Result, Track, unknown
+from jbench.types import Result, Track, silent, unknown
 
 
 def draw(
@@ -21,7 +21,7 @@ def draw(
     tasks: Mapping[str, Task] | None = None,
     values: Callable[[Result], Values | None] = lambda result: None,
     data: Mapping[tuple[str, int], str] | None = None,
-    track: Track = lambda label, total: lambda step: None,
+    track: Track = silent,
 ) -> Table:
     """The table of ``board`` over ``results`` and what others ``published``; what has no column is left out.
 

@@ -27,6 +27,10 @@ Models = Annotated[
 ]
 TaskDirs = Annotated[list[Path] | None, typer.Option("--task-dir", help="A folder of task files of your own.")]
 ResultDirs = Annotated[list[Path] | None, typer.Option("--results", help="Folders of results.")]
+Memory = Annotated[
+    int | None,
+    typer.Option(metavar="MIB", min=1, help="What a search may hold at once, beside texts and what it finds (512)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON alone.")]
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from jbench.cli.common import Memory
+
 
 def mine(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Training data: jaquad, miracl, pairs.jsonl ...")],
@@ -25,6 +27,7 @@ def mine(
     column: Annotated[str, typer.Option(help="Which column of --corpus has the passages.")] = "text",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="fp32 (default), bf16 or fp16 weights, of the filter too.")] = None,
+    memory: Memory = None,
 ) -> None:
     """Mine hard negatives: what a searcher ranks high for a question and does not answer it.
 
@@ -35,6 +38,7 @@ def mine(
     from jbench.models.load import open_together
     from jbench.models.options import Options
     from jbench.progress import display
+    from jbench.search import MEMORY
     from jbench.train.data import open_set
     from jbench.train.mining import Plan, provenance, questions, ranks_of, save
     from jbench.train.mining import mine as mined
@@ -46,7 +50,8 @@ def mine(
     plan = Plan(ranks_of(ranks), sample, seed, below)
     ready(output)
     with display() as shown:
-        options = Options(device=device, dtype=dtype, store=True, say=shown.say, track=shown.track)
+        room = memory << 20 if memory else MEMORY
+        options = Options(device=device, dtype=dtype, store=True, memory=room, say=shown.say, track=shown.track)
         searcher, *filters = open_together([model, *([filter] if filter else [])], options)
         judge = filters[0] if filters else None
         opened = open_set(data)

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jbench.cli.common import RESULTS, Json, Models, TaskDirs, chosen, drawn, ending, print_outcomes, print_rows, teller
+from jbench.cli.common import (
+    RESULTS,
+    Json,
+    Memory,
+    Models,
+    TaskDirs,
+    chosen,
+    drawn,
+    ending,
+    print_outcomes,
+    print_rows,
+    teller,
+)
 
 if TYPE_CHECKING:
     from jbench.evaluate import Failure
@@ -31,6 +43,7 @@ def run(
     model_set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="E.g. pooling=mean.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="fp32 (default), bf16 or fp16 weights; scores stay fp32.")] = None,
+    memory: Memory = None,
     no_store: Annotated[bool, typer.Option("--no-store", help="Keep no embeddings on disk, and use none.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Open no socket.")] = False,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run code in a checkpoint.")] = False,
@@ -66,6 +79,7 @@ def run(
     from jbench.board import draw, of_tasks
     from jbench.evaluate import Failure, evaluate
     from jbench.render import markdown
+    from jbench.search import MEMORY
 
     outcomes: list[Result | Failure] = []
     with display() as shown:
@@ -79,6 +93,7 @@ def run(
             trust_remote_code=trust_remote_code,
             training=training,
             store=not no_store,
+            memory=memory << 20 if memory else MEMORY,
             say=shown.say,
             track=shown.track,
         )

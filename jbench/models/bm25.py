@@ -35,7 +35,7 @@ def bm25(tokenizer: str, options: Options) -> Lexical:
         settings["dictionary"] = f"unidic-lite {version('unidic-lite')}"
     options.only(f"bm25:{tokenizer}")
     card = Card(options.name or f"bm25:{tokenizer}", f"bm25-{tokenizer}-{REVISION}", "bm25", settings=settings)
-    return Lexical(card, partial(_index, TOKENIZERS[tokenizer]), options.track)
+    return Lexical(card, partial(_index, TOKENIZERS[tokenizer]), options)
 
 
 def _index(

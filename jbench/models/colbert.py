@@ -15,7 +15,7 @@ import numpy as np
 
 from jbench import similarity
 from jbench.encode import Encoder, Reader, Tokenized
-from jbench.models import neural
+from jbench.models import neural, tokens
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.neural import Weights, one_of
 from jbench.models.options import Options, whole_number
@@ -35,6 +35,7 @@ REVISION = "1"
 """Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
 
 _DOCUMENTS_AT_ONCE, _SAMPLED_AT_ONCE = 4096, 256
+_LONGEST, _BYTES = 512, 8  # tokens of a document where no limit is known; of one number that is held
 _STANFORD_QUERY_LENGTH = 32
 _PYLATE = (
     *("query_prefix", "document_prefix", "query_length", "document_length", "query_expansion", "do_query_expansion"),
@@ -160,7 +161,7 @@ class ColBERT:
         asked = self._encode(left, "query", "encode")
         scores = np.zeros(len(pairs), np.float32)
         stored = self._stored(right)
-        for span in spans(1, len(right), self.weights.options.track, _DOCUMENTS_AT_ONCE):
+        for span in self._spans(1, len(right)):
             held = self._hold(right[span], stored)
             mine = np.flatnonzero((document >= span.start) & (document < span.stop))
             wanted = [asked[q] for q in query[mine].tolist()]
@@ -175,7 +176,7 @@ class ColBERT:
         stored = self._stored(documents.texts)
 
         def windows() -> Iterator[Float32]:
-            for span in spans(len(asked), len(documents), self.weights.options.track, _DOCUMENTS_AT_ONCE):
+            for span in self._spans(len(asked), len(documents)):
                 yield compare(self._hold(documents.texts[span], stored))
 
         return top_k(queries.ids, documents.ids, windows(), k)
@@ -187,6 +188,12 @@ class ColBERT:
     @property
     def _compared(self) -> str:
         return str(self.card.settings["similarity"])
+
+    def _spans(self, queries: int, documents: int) -> Iterator[slice]:
+        options, sizes = self.weights.options, self.weights.sizes
+        longest = self.card.settings["document_length"] or sizes.get("longest_input") or _LONGEST
+        each = _BYTES * longest * sizes.get("dimension", 1)
+        return spans(queries, documents, options.track, options.memory, each, _DOCUMENTS_AT_ONCE)
 
     def _hold(self, texts: Sequence[str], stored: Residual | None) -> list[Float32]:
         """Documents as they are compared: as computed, or as they are after they were stored in fewer bits."""
@@ -245,7 +252,7 @@ class ColBERT:
                     features = module.preprocess(batch, task="query")
                 features = {k: v.to(module.device) if hasattr(v, "to") else v for k, v in features.items()}
             else:
-                features = neural.pad(module.tokenizer, batch, module.device)
+                features = tokens.pad(module.tokenizer, batch, module.device)
             out = module(features, task=way[0])
             vectors, kept = out["token_embeddings"].float().cpu(), out["attention_mask"].bool().cpu()
             return [row[mask].numpy() for row, mask in zip(vectors, kept, strict=True)]

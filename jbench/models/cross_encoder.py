@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from jbench.encode import Encoder, Reader, Tokenized
-from jbench.models import neural
+from jbench.models import neural, tokens
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.neural import Weights
 from jbench.models.options import Options, whole_number
+from jbench.models.tokens import Pairs
 from jbench.store import Memory
 from jbench.types import Card, Float32, UsageError
 
@@ -55,15 +56,17 @@ class CrossEncoder:
         import torch
 
         module = self.weights.module
+        side_by_side = Pairs(module.tokenizer)
 
         def tokenize(pairs: list[tuple[str, str]], way: str) -> Tokenized:
             sides = [self.weights.said(side) for side in zip(*pairs, strict=True)]
-            return self.weights.tokenized(list(zip(*sides, strict=True)), module.max_seq_length)
+            with self.weights.tokenizing:
+                return side_by_side(list(zip(*sides, strict=True)), module.max_seq_length)
 
         @torch.inference_mode()
         def forward(batch: list[dict[str, list[int]]], way: str) -> Float32:
             # The activation sees float32, or close logits of a half-precision model would tie.
-            logits = module(neural.pad(module.tokenizer, batch, module.device))["scores"].float()
+            logits = module(tokens.pad(module.tokenizer, batch, module.device))["scores"].float()
             scores: Float32 = module.activation_fn(logits).cpu().numpy()
             return scores
 

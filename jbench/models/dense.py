@@ -9,7 +9,7 @@ from typing import Any
 
 from jbench import similarity
 from jbench.encode import Encoder, Reader, Tokenized
-from jbench.models import neural
+from jbench.models import neural, tokens
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.neural import Weights, one_of
 from jbench.models.options import Options, whole_number
@@ -20,6 +20,9 @@ POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lastt
 SETTINGS = {"pooling": one_of(*POOLINGS), "max_length": whole_number, "similarity": one_of(*similarity.DENSE)}
 REVISION = "1"
 """Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
+
+_BYTES = 12
+"""Of one number of a document that is compared: as stored, in float32, normalised."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,11 @@ class Dense:
         asked = self._encode(queries.texts, "query")
         compare = similarity.matrix(self.card.settings["similarity"], asked, self.weights.device)
 
+        each = _BYTES * asked.shape[1]
+        options = self.weights.options
+
         def windows() -> Iterator[Float32]:
-            for span in spans(len(asked), len(documents), self.weights.options.track, neural.TEXTS_AT_ONCE):
+            for span in spans(len(asked), len(documents), options.track, options.memory, each, tokens.TEXTS_AT_ONCE):
                 with self.weights.tally.preparing():
                     held = self._encode(documents.texts[span], "document", label="")
                 self.weights.tally.hold(held)
@@ -94,7 +100,7 @@ class Dense:
 
         @torch.inference_mode()
         def forward(batch: list[dict[str, list[int]]], prompt: str) -> Float32:
-            features = neural.pad(module.tokenizer, batch, module.device) | prompt_length(prompt)
+            features = tokens.pad(module.tokenizer, batch, module.device) | prompt_length(prompt)
             vectors: Float32 = module(features)["sentence_embedding"].float().cpu().numpy()
             # A copy, so that what was cut off is not kept alive.
             return vectors[:, : module.truncate_dim].copy() if module.truncate_dim else vectors

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from jbench.encode import Tally
+from jbench.models.options import Options
 from jbench.search import spans, top_k
-from jbench.types import Card, Float32, Run, Texts, Track
+from jbench.types import Card, Float32, Run, Texts
 
 Matrix = Any
 """A scipy CSR matrix, float32, a row a text."""
@@ -26,7 +27,7 @@ class Lexical:
 
     card: Card
     index: Callable[[Sequence[str]], tuple[Matrix, Callable[[Sequence[str]], Matrix]]]
-    track: Track
+    options: Options
     tally: Tally = field(default_factory=Tally)
 
     def score(self, pairs: Sequence[tuple[str, str]], roles: tuple[str, str]) -> Float32:
@@ -41,7 +42,10 @@ class Lexical:
         """Documents with a positive score, best first."""
         held, ask = self._hold(list(documents.texts))
         asked = ask(list(queries.texts))
-        windows = ((asked @ held[span].T).toarray() for span in spans(len(queries), len(documents), self.track))
+        windows = (
+            (asked @ held[span].T).toarray()
+            for span in spans(len(queries), len(documents), self.options.track, self.options.memory)
+        )
         return top_k(queries.ids, documents.ids, windows, k, floor=0.0)
 
     def report(self) -> dict[str, Any]:

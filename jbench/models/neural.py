@@ -14,7 +14,7 @@ from typing import Any
 
 from jbench import manifest
 from jbench.encode import TOKENS_PER_BATCH, Encoder, Reader, Tally, Tokenized
-from jbench.models import segment
+from jbench.models import segment, tokens
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.options import DTYPES, Options
 from jbench.models.prompts import namesake, resolve
@@ -23,9 +23,6 @@ from jbench.types import Card, Unavailable, UsageError, unknown
 
 DEVICES = ("cpu", "cuda", "mps", "xpu", "npu", "hpu")
 LENGTHS = ("max_length", "query_length", "document_length")
-TEXTS_AT_ONCE = 1 << 16
-"""How many documents a search encodes before it compares them and lets them go."""
-
 _UNSAID = ("skiplist", "adapter_revision")
 _LIBRARIES = ("sentence-transformers", "torch", "transformers")
 _SIZES = ("parameters", "dimension", "longest_input")
@@ -257,15 +254,15 @@ class Weights:
 
     def _segment(self, texts: Sequence[str]) -> None:
         """Fill ``words``, so that a text that stands in many pairs is segmented once."""
-        if len(self.words) > TEXTS_AT_ONCE:
+        if len(self.words) > tokens.TEXTS_AT_ONCE:
             self.words.clear()
         new = [text for text in dict.fromkeys(texts) if text not in self.words]
         self.words.update(zip(new, segment.jumanpp(new), strict=True))
 
     def tokenized(self, texts: Sequence[Any], length: int | None) -> Tokenized:
-        """`tokenize` with the model's tokenizer."""
+        """`tokens.tokenize` with the model's tokenizer."""
         with self.tokenizing:
-            return tokenize(self.module.tokenizer, texts, length)
+            return tokens.tokenize(self.module.tokenizer, texts, length)
 
     def prompt_length(self, prompt: str) -> dict[str, int]:
         """The feature that a pooling looks at which leaves the prompt out."""
@@ -351,27 +348,3 @@ def _check_complete(checkpoint: Checkpoint, module: Any) -> None:
     if missing := sorted(key for key in account["missing_keys"] if matters(key)):
         what = f"{len(missing)} weights, {missing[0]} among them, are missing"
         raise Unavailable(f"{checkpoint.model}: {what}: do config.json and the weights belong together?")
-
-
-def tokenize(tokenizer: Any, texts: Sequence[Any], length: int | None) -> Tokenized:
-    """Texts, or pairs of them, as rows of token ids, cut to ``length`` tokens, special ones included."""
-    sides = (
-        [list(side) for side in zip(*texts, strict=True)] if texts and isinstance(texts[0], tuple) else [list(texts)]
-    )
-    cut = tokenizer(*sides, truncation=length is not None, max_length=length)
-    keys = [key for key in cut if key != "attention_mask"]
-    rows = [{key: cut[key][i] for key in keys} for i in range(len(texts))]
-    lengths, lost = [len(ids) for ids in cut["input_ids"]], [0] * len(texts)
-    full = [i for i, n in enumerate(lengths) if length is not None and n >= length]
-    if full:
-        # Only a text that fills the length can have lost anything.
-        whole = tokenizer(*([side[i] for i in full] for side in sides), truncation=False, verbose=False)["input_ids"]
-        for i, ids in zip(full, whole, strict=True):
-            lost[i] = len(ids) - lengths[i]
-    return Tokenized(rows, lengths, lost)
-
-
-def pad(tokenizer: Any, rows: Sequence[Mapping[str, list[int]]], device: Any) -> dict[str, Any]:
-    """Rows of token ids as one padded batch on ``device``, with its attention mask."""
-    padded = tokenizer.pad({key: [row[key] for row in rows] for key in rows[0]}, return_tensors="pt")
-    return {key: value.to(device) for key, value in padded.items()}

@@ -22,7 +22,7 @@ def ngram(options: Options) -> Lexical:
     options.only("ngram")
     settings = {"characters": f"1-{LONGEST}", "columns": COLUMNS, "similarity": "cosine", "dtype": "float32"}
     card = Card(options.name or "ngram", f"ngram-{REVISION}", "ngram", settings=settings)
-    return Lexical(card, _index, options.track)
+    return Lexical(card, _index, options)
 
 
 def _index(documents: Sequence[str]) -> tuple[Matrix, Callable[[Sequence[str]], Matrix]]:

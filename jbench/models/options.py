@@ -6,13 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jbench.types import Advance, Track, UsageError
+from jbench.search import MEMORY
+from jbench.types import Track, UsageError, silent
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-
-
-def _silent(label: str, total: int) -> Advance:
-    return lambda done: None
 
 
 @dataclass(frozen=True)
@@ -20,7 +17,8 @@ class Options:
     """``settings`` are ``--model-set``, ``prompts`` ``--prompt``, both as typed.
 
     ``training`` is what ``--trained-on`` declares (see `jbench.manifest`). ``store``: values are kept on disk, for
-    every later run (`jbench.store`).
+    every later run (`jbench.store`). ``memory`` is how many bytes a search may hold at once, beside the texts, the
+    queries and what is found.
     """
 
     name: str | None = None
@@ -31,8 +29,9 @@ class Options:
     trust_remote_code: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
     store: bool = False
+    memory: int = MEMORY
     say: Callable[[str], None] = lambda message: None
-    track: Track = _silent
+    track: Track = silent
 
     def only(self, model: str, **kinds: bool) -> None:
         """Refuse what ``model`` has no use for.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jbench.encode import Encoder, Reader, Tokenized
-from jbench.models import neural
+from jbench.models import neural, tokens
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.lexical import Matrix
 from jbench.models.neural import Weights, one_of
@@ -42,9 +42,10 @@ class Sparse:
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """Documents that share an entry with the query, best first."""
         asked = self._encode(queries.texts, "query")
+        options = self.weights.options
         windows = (
             (asked @ self._hold(documents.texts[span], "document", "").T).toarray()
-            for span in spans(len(queries), len(documents), self.weights.options.track, neural.TEXTS_AT_ONCE)
+            for span in spans(len(queries), len(documents), options.track, options.memory, most=tokens.TEXTS_AT_ONCE)
         )
         return top_k(queries.ids, documents.ids, windows, k, floor=0.0)
 
@@ -87,7 +88,7 @@ class Sparse:
         @torch.inference_mode()
         def forward(batch: list[dict[str, list[int]]], prompt: str) -> list[Float32]:
             """float32[entries, 2] a text: columns (exact, being below 2^24) and weights."""
-            features = neural.pad(module.tokenizer, batch, module.device) | prompt_length(prompt)
+            features = tokens.pad(module.tokenizer, batch, module.device) | prompt_length(prompt)
             weights = module(features)["sentence_embedding"].float()
             if module.max_active_dims is not None:
                 weights = select_max_active_dims(weights, module.max_active_dims)

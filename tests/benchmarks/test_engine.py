@@ -20,7 +20,7 @@ from jbench.models.options import Options
 from jbench.registry import find_tasks
 from jbench.types import Run, Texts
 from tests import tiny
-from tests.benchmarks.rows import command, ratio, row, seconds
+from tests.benchmarks.rows import Command, ratio, row, seconds
 from tests.conftest import ROOT
 from tests.mteb_rows import rows_of
 
@@ -65,8 +65,8 @@ def evaluation(mirror, small, tmp_path):
     path.write_text(json.dumps(data, ensure_ascii=False))
     results = tmp_path / "results"
     words = [word for task in TASKS for word in ("--task", task)]
-    ours = command("-m", "jbench", "run", str(small), *words, "--results", str(results), "--json")
-    theirs = command("-m", "tests.benchmarks.mteb_peer", str(small), str(path), cwd=ROOT)
+    ours = Command("-m", "jbench", "run", str(small), *words, "--results", str(results), "--json")
+    theirs = Command("-m", "tests.benchmarks.mteb_peer", str(small), str(path), cwd=ROOT)
     mine = {one["task"].partition("@")[0]: one["scores"][one["main"]] for one in json.loads(ours())}
     # Random weights put some paragraphs a last bit apart: one of the 4,442 questions of JSQuAD may fall either way.
     assert mine == pytest.approx(json.loads(theirs().splitlines()[-1]), abs=3e-4)
@@ -112,6 +112,30 @@ def test_encoding_against_sentence_transformers_at_its_best_batch_size(benchmark
         model._encode(texts, "sts")
 
     ratio(benchmark, encode, lambda: peer.encode(texts, batch_size=best), rounds=5, goal=".65", batch_size=best)
+
+
+def test_reranking_against_sentence_transformers_at_its_best_batch_size(benchmark, mirror, small):
+    from sentence_transformers import CrossEncoder
+
+    folder = tiny.cross_encoder(small.parent / "cross", small.parent / "bare")
+    data = find_tasks(["jsquad@valid1145"])[0].data()
+    found = open_model("bm25:char-bigram").search(
+        Texts(data.queries.ids[:200], data.queries.texts[:200]), data.documents, 10
+    )
+    texts = dict(zip(data.documents.ids, data.documents.texts, strict=True))
+    pairs = [(data.queries.texts[i], texts[document]) for i in range(200) for document, _ in found.rows(i)]
+    peer = CrossEncoder(str(folder), device="cpu")
+    tried = {size: seconds(lambda size=size: peer.predict(pairs[::4], batch_size=size)) for size in (8, 16, 32, 64)}
+    best = min(tried, key=tried.get)
+    model = open_model(str(folder))
+    assert np.abs(model.score(pairs, ("query", "document")) - peer.predict(pairs, batch_size=best)).max() < 1e-4
+    ratio(
+        benchmark,
+        lambda: model.score(pairs, ("query", "document")),
+        lambda: peer.predict(pairs, batch_size=best),
+        rounds=5,
+        batch_size=best,
+    )
 
 
 def test_share_of_the_fp32_matrix_rate(benchmark, mirror, base):
@@ -177,42 +201,32 @@ kept.flush()
 """
 
 SEARCH = """
-import sys, threading, time
+import sys
+import torch
 from jbench import open_model
 from jbench.models.options import Options
 from jbench.types import Texts
-
-def anonymous():
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon"))
+from tests.benchmarks.rows import peak_mb
 
 def side(letter, count):
     return Texts([str(i) for i in range(count)], [f"{letter}{i}" for i in range(count)])
 
 model = open_model(sys.argv[1], Options(store=True, dtype="fp16"))
 queries, documents = side("q", 860), side("d", int(sys.argv[2]))
-import torch
-before, peak, done = anonymous(), [0], threading.Event()
-
-def watch():
-    while not done.wait(0.01):
-        peak[0] = max(peak[0], anonymous())
-
-thread = threading.Thread(target=watch)
-thread.start()
-model.search(queries, documents, 100)
-done.set()
-thread.join()
-print((peak[0] - before) / 1024)
+print(peak_mb(lambda: model.search(queries, documents, 100)))
 """
 
 
 def filled(small, count):
-    command("-c", FILL, str(small), str(count))()
+    Command("-c", FILL, str(small), str(count))()
     return str(small)
 
 
-def test_exact_top_100_from_disk_against_faiss_in_memory(benchmark, small):
+@pytest.mark.parametrize("peer", ["faiss", "semantic_search"])
+def test_exact_top_100_from_disk_against_one_in_memory(benchmark, small, peer):
+    import torch
+    from sentence_transformers.util import semantic_search
+
     faiss = pytest.importorskip("faiss")
     folder = filled(small, 200_000)
 
@@ -231,12 +245,17 @@ def test_exact_top_100_from_disk_against_faiss_in_memory(benchmark, small):
     scores, places = index.search(held["q"], 100)
     assert np.abs(found.scores.reshape(860, 100) - scores).max() < 1e-4
     assert (found.index.reshape(860, 100) == places).mean() > 0.999
+    peers = {
+        "faiss": (lambda: index.search(held["q"], 100), "1.5"),
+        "semantic_search": (lambda: semantic_search(*map(torch.from_numpy, (held["q"], held["d"])), top_k=100), ""),
+    }
+    theirs, goal = peers[peer]
     ratio(
         benchmark,
         lambda: open_model(folder, Options(store=True, dtype="fp16")).search(queries, documents, 100),
-        lambda: index.search(held["q"], 100),
+        theirs,
         rounds=5,
-        goal="1.5",
+        goal=goal,
     )
 
 
@@ -244,7 +263,7 @@ def test_exact_top_100_from_disk_against_faiss_in_memory(benchmark, small):
 @pytest.mark.parametrize("count", [200_000, 2_000_000])
 def test_peak_mb_of_the_search_above_its_baseline(benchmark, small, count):
     folder = filled(small, count)
-    row(benchmark, [float(command("-c", SEARCH, folder, str(count))()) for _ in range(3)], goal="600 MB")
+    row(benchmark, [float(Command("-c", SEARCH, folder, str(count), cwd=ROOT)()) for _ in range(3)], goal="600 MB")
 
 
 @pytest.fixture(scope="module")
@@ -291,8 +310,11 @@ def test_bytes_of_two_bits_against_fp16(benchmark, mirror, token_vectors):
     )
 
 
-def test_measures_against_pytrec_eval_alone(benchmark):
+@pytest.mark.parametrize("peer", ["pytrec_eval", "ranx", "ir_measures"])
+def test_measures_against_another_library_alone(benchmark, peer):
+    import ir_measures
     import pytrec_eval
+    import ranx
 
     from jbench.metrics import measure_run
 
@@ -303,13 +325,21 @@ def test_measures_against_pytrec_eval_alone(benchmark):
     run = Run.ranked(queries, documents, np.repeat(np.arange(5000), 1000), index, scores)
     qrels = {q: {documents[d]: 1 for d in index[1000 * i : 1000 * i + 1000 : 250]} for i, q in enumerate(queries)}
     held = run.to_dict()
-    peer = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "map_cut.10", "recall.10,100"})
-    measures = ("ndcg@10", "map@10", "recall@10", "recall@100")
-    ours = measure_run(run, qrels, measures).scores
-    theirs = peer.evaluate(held)
-    for mine, other in zip(measures, ("ndcg_cut_10", "map_cut_10", "recall_10", "recall_100"), strict=True):
-        assert ours[mine] == pytest.approx(statistics.mean(row[other] for row in theirs.values()), abs=1e-9)
-    ratio(benchmark, lambda: measure_run(run, qrels, measures), lambda: peer.evaluate(held), rounds=5, goal="2.5")
+    evaluator = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "map_cut.10", "recall.10,100"})
+    names = ("ndcg@10", "map@10", "recall@10", "recall@100")
+    theirs = [ir_measures.parse_measure(name) for name in ("nDCG@10", "AP@10", "R@10", "R@100")]
+    of_ranx = ranx.Qrels(qrels), ranx.Run(held)
+    ours = measure_run(run, qrels, names).scores
+    found = evaluator.evaluate(held)
+    for mine, other in zip(names, ("ndcg_cut_10", "map_cut_10", "recall_10", "recall_100"), strict=True):
+        assert ours[mine] == pytest.approx(statistics.mean(row[other] for row in found.values()), abs=1e-9)
+    peers = {
+        "pytrec_eval": (lambda: evaluator.evaluate(held), "2.5"),
+        "ranx": (lambda: ranx.evaluate(*of_ranx, list(names)), ""),
+        "ir_measures": (lambda: ir_measures.calc_aggregate(theirs, qrels, held), ""),
+    }
+    other, goal = peers[peer]
+    ratio(benchmark, lambda: measure_run(run, qrels, names), other, rounds=5, goal=goal)
 
 
 ENCODE = """
@@ -319,7 +349,7 @@ from jbench.models.options import Options
 
 done = 0
 def track(label, total):
-    def advance(step):
+    def advance(step, note=""):
         global done
         done += step
         with open(sys.argv[3], "w") as file:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.benchmarks.rows import command, ratio
+from tests.benchmarks.rows import Command, ratio
 
 STEP = """
 import sys
@@ -37,4 +37,4 @@ def test_ten_steps(benchmark, ours, theirs):
 
     if not torch.cpu._is_amx_tile_supported():
         pytest.skip("this CPU has no units for bf16")
-    ratio(benchmark, command("-c", STEP, *ours), command("-c", STEP, *theirs), rounds=5)
+    ratio(benchmark, Command("-c", STEP, *ours), Command("-c", STEP, *theirs), rounds=5)

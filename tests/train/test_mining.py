@@ -13,7 +13,7 @@ from jbench.cache import file_sha256
 from jbench.train.data import open_set
 from jbench.train.data.files import PROVENANCE
 from jbench.train.mining import Plan, Questions, mine, provenance, questions, ranks_of, save
-from jbench.types import Card, InvalidScores, Run, Texts, Unavailable, UsageError
+from jbench.types import Card, InvalidScores, Run, Texts, Unavailable, UsageError, silent
 from tests.test_cli import jbench, line
 
 
@@ -39,10 +39,6 @@ class Blind:
     """Can do nothing."""
 
     card = Card("blind", "1", "test")
-
-
-def silent(label, total):
-    return lambda done: None
 
 
 def asked(of, passages):

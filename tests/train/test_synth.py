@@ -19,7 +19,7 @@ from jbench.train.data.files import PROVENANCE
 from jbench.train.synth.endpoint import Endpoint, Request, ask, journal
 from jbench.train.synth.kinds import AUTOWIKINLI, AUTOWIKIQA, RULES, fault, parsed, score
 from jbench.train.synth.pipeline import Plan, passages, synthesise, typed
-from jbench.types import Unavailable, UsageError
+from jbench.types import Unavailable, UsageError, silent
 
 pytest.importorskip("openai")
 
@@ -86,10 +86,6 @@ def reply(text):
 
 def error(status, message, **headers):
     return status, json.dumps({"error": {"message": message}}).encode(), headers
-
-
-def silent(label, total):
-    return lambda done: None
 
 
 @pytest.fixture

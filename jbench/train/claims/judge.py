@@ -26,7 +26,7 @@ from jbench.statistics import RESAMPLES, SEED, check_items
 from jbench.task import Task
 from jbench.train.claims.arms import Arm, Claim
 from jbench.train.claims.commands import names
-from jbench.types import Float64, Result, Track, Unavailable, UsageError
+from jbench.types import Float64, Result, Track, Unavailable, UsageError, silent
 
 HELD, REVERSED, UNDECIDED, NOT_RUN = "held", "reversed", "undecided", "not run"
 _METHOD = "resamples-1"
@@ -107,7 +107,7 @@ def judge(
     folders: Sequence[Path],
     data: Data,
     say: Callable[[str], None],
-    track: Track = lambda label, total: lambda step: None,
+    track: Track = silent,
 ) -> Report:
     """The scores of ``arms`` and a verdict for each of ``claims`` and its tasks, from the results in ``folders``.
 
