@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jbench.models.combine import leaves
 from jbench.models.convert import convert
-from jbench.models.load import CHECKPOINTS, LEXICAL
+from jbench.models.load import BUILT_IN, CHECKPOINTS
 from jbench.models.locate import checkpoint_files, locate
 from jbench.source import Source
 from jbench.task import Task
@@ -92,12 +92,12 @@ def _task(task: Task, start: int) -> list[Fetched]:
 
 def _model(string: str, converting: bool, start: int) -> list[Fetched]:
     scheme, colon, rest = string.partition(":")
-    if string in LEXICAL:
+    if string in BUILT_IN:
         return [Fetched(string, "built in", 0, 0, "needs nothing")]
     if colon and scheme == "run":
         return [Fetched(string, "a file of yours", 0, 0, "needs nothing")]
     if colon and scheme not in CHECKPOINTS:
-        raise unknown("model", string, (*LEXICAL, "run:PATH", *(f"{kind}:CHECKPOINT" for kind in CHECKPOINTS)))
+        raise unknown("model", string, (*BUILT_IN, "run:PATH", *(f"{kind}:CHECKPOINT" for kind in CHECKPOINTS)))
     found = locate(rest if colon else string, None)
     checkpoint = convert(found) if converting else found
     checkpoint.check_weights()

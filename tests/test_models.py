@@ -20,7 +20,7 @@ DOCUMENTS = Texts(
     ["味噌は半年ほど寝かせて造る。", "傘を差して駅まで歩いた。", "図書館の返却ポスト。", "コーヒー coffee を飲んだ。"],
 )
 BUILT = ["dense_bert", "dense_unigram", "colbert_native", "colbert_pylate", "colbert_stanford", "sparse_bert"]
-ADAPTERS = ["bm25:char-bigram", "bm25:mecab", "ngram", *BUILT]
+ADAPTERS = ["bm25:char-bigram", "bm25:mecab", "ngram", "random", *BUILT]
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -92,6 +92,19 @@ def test_the_card_says_who_it_is(model):
     assert model.card.settings["dtype"] == "float32"
     model.score([("味噌", "傘")], ("sts", "sts"))
     assert model.report()["device"] == "cpu"
+
+
+def test_random_scores_lie_evenly_and_are_those_of_yesterday():
+    model = open_model("random")
+    assert model.score([("味噌", "傘"), ("傘", "味噌"), ("", "")], ("query", "document")).tolist() == [
+        0.06525599956512451,
+        0.08375310897827148,
+        0.47287219762802124,
+    ]
+    scores = model.score([(str(i), str(j)) for i in range(100) for j in range(100)], ("query", "document"))
+    counts, _ = np.histogram(scores, 10, (0, 1))
+    assert abs(counts - 1000).max() < 120  # four standard deviations
+    assert abs(np.corrcoef(scores[:-1], scores[1:])[0, 1]) < 0.04
 
 
 @pytest.mark.parametrize("tokenizer", ["char-bigram", "mecab"])

@@ -49,17 +49,17 @@ def models(
     if exposure:
         _print_exposure(results, task_dir or [], json)
         return
-    from jbench.models.load import LEXICAL
+    from jbench.models.load import BUILT_IN
     from jbench.models.prompts import families
 
-    rows: list[dict[str, Any]] = [{"model": m, "what": "built in, no weights", "prompts": {}} for m in LEXICAL]
+    rows: list[dict[str, Any]] = [{"model": m, "what": "built in, no weights", "prompts": {}} for m in BUILT_IN]
     rows += [
         {"model": pattern, "what": f"family {family.name}", "prompts": family.prompts}
         for family in families()
         for pattern in family.match
     ]
     measured = {result.model: f"measured, {result.adapter}" for result in all_results(results)}
-    rows += [{"model": m, "what": what, "prompts": {}} for m, what in measured.items() if m not in LEXICAL]
+    rows += [{"model": m, "what": what, "prompts": {}} for m, what in measured.items() if m not in BUILT_IN]
     print_rows(rows, json, ("model", "what", "prompts"))
 
 

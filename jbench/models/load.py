@@ -11,7 +11,7 @@ from jbench.models.combine import Call, combine, leaves
 from jbench.models.options import Options
 from jbench.types import Model, UsageError, unknown
 
-LEXICAL = ("bm25:char-bigram", "bm25:mecab", "ngram")
+BUILT_IN = ("bm25:char-bigram", "bm25:mecab", "ngram", "random")
 CHECKPOINTS = ("dense", "colbert", "cross-encoder", "sparse")
 _FORMS = ("run:PATH", "org/name", "./folder", "rerank(FIRST, DEPTH, SECOND)", "rrf(A, B)")
 
@@ -73,7 +73,7 @@ def _kind(string: str) -> str | None:
     from jbench.models.locate import locate
 
     scheme, colon, rest = string.partition(":")
-    if string == "ngram" or (colon and scheme in ("bm25", "run")):
+    if string in BUILT_IN or (colon and scheme in ("bm25", "run")):
         return None
     return scheme if colon and scheme in CHECKPOINTS else locate(rest if colon else string, None).kind[0]
 
@@ -84,6 +84,10 @@ def _open(string: str, options: Options) -> Model:
         from jbench.models.ngram import ngram
 
         return ngram(options)
+    if string == "random":
+        from jbench.models.chance import chance
+
+        return chance(options)
     if colon and scheme == "bm25":
         from jbench.models.bm25 import bm25
 
@@ -93,12 +97,12 @@ def _open(string: str, options: Options) -> Model:
 
         return runfile(rest, options)
     if colon and scheme not in CHECKPOINTS:
-        raise unknown("model", string, (*LEXICAL, *_FORMS, *(f"{kind}:CHECKPOINT" for kind in CHECKPOINTS)))
+        raise unknown("model", string, (*BUILT_IN, *_FORMS, *(f"{kind}:CHECKPOINT" for kind in CHECKPOINTS)))
     if not colon and not string.startswith((".", "/", "~")) and "/" not in string and not os.path.isdir(string):
         from jbench.models.locate import shipped
 
         if string not in (known := shipped()):
-            raise unknown("model", string, (*LEXICAL, *known, *_FORMS))
+            raise unknown("model", string, (*BUILT_IN, *known, *_FORMS))
     return _checkpoint(rest if colon else string, scheme if colon else None, options)
 
 

@@ -18,6 +18,7 @@ from jbench import open_model, similarity
 from jbench.models.locate import locate
 from jbench.models.options import Options
 from jbench.registry import find_tasks
+from jbench.store import Memory
 from jbench.types import Run, Texts
 from tests import tiny
 from tests.benchmarks.rows import Command, ratio, row, seconds
@@ -45,6 +46,17 @@ def small(tmp_path_factory):
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     return bert(tmp_path_factory.mktemp("base"), 12, 768)
+
+
+class Known(Memory):
+    """Vectors of texts, however they are read."""
+
+    def __init__(self, vectors):
+        super().__init__()
+        self.vectors = vectors
+
+    def find(self, way, items):
+        return [(self.vectors[item], 0) for item in items]
 
 
 def texts_of(*names):
@@ -274,6 +286,29 @@ def token_vectors(tmp_path_factory):
     folder = tmp_path_factory.mktemp("late")
     MultiVectorEncoder(str(locate("bert-mini", None).folder), device="cpu").save(str(folder / "colbert"))
     return open_model(f"colbert:{folder / 'colbert'}")
+
+
+@pytest.mark.parametrize("count", [1_000, 10_000, 100_000])
+@pytest.mark.parametrize("kind", ["dense", "late"])
+def test_ms_per_query_of_a_search(benchmark, small, token_vectors, kind, count):
+    """How cost grows: 100 queries over documents of one vector of 768, or of 60 of 128, which are known already."""
+    draw = np.random.default_rng(0)
+
+    def side(letter, many, tokens):
+        texts = [f"{letter}{i}" for i in range(many)]
+        shapes = [(768,) if kind == "dense" else (tokens, 128)] * many
+        known.update((text, draw.standard_normal(shape, np.float32)) for text, shape in zip(texts, shapes, strict=True))
+        return Texts(texts, texts)
+
+    known = {}
+    queries, documents = side("q", 100, 32), side("d", count, 60)
+    model = open_model(str(small)) if kind == "dense" else token_vectors
+    kept = model.weights.kept
+    model.weights.__dict__["kept"] = model._encoder.kept = Known(known)
+    try:
+        row(benchmark, [10 * seconds(lambda: model.search(queries, documents, 100)) for _ in range(3)])
+    finally:
+        model.weights.__dict__["kept"] = model._encoder.kept = kept
 
 
 def test_maxsim_against_the_library(benchmark, mirror, token_vectors):
