@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,11 @@ from jbench.types import Float32, Int64, InvalidScores, Track, Unavailable, sile
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 
-_AT_ONCE = 8192
-"""How many items are tokenized ahead of the model."""
+_FIRST, _AT_ONCE = 1024, 8192
+"""How many items are tokenized before the model begins, and then ahead of it."""
+
+_LEAST_TOKENS = 0.95
+"""Of a batch's places the share that holds tokens, the rest being padding, once the batch is worth a step."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,8 @@ class Encoder:
         reader = self.reader()
         advance = (self.track if label else silent)(label, len(new))
         new = sorted(new, key=lambda i: self.size(distinct[i]), reverse=True)
-        chunks = [new[start : start + _AT_ONCE] for start in range(0, len(new), _AT_ONCE)]
+        starts = [0, *range(_FIRST, len(new), _AT_ONCE), len(new)]
+        chunks = [new[start:end] for start, end in pairwise(starts)]
         begun = time.perf_counter()
         for chunk, tokenized in _ahead(chunks, lambda chunk: reader.tokenize([distinct[i] for i in chunk], way)):
             lengths = np.array(tokenized.lengths, np.int64)
@@ -247,12 +252,21 @@ def _said(item: Any) -> str:
 
 
 def batches(lengths: Int64, budget: int) -> list[list[int]]:
-    """Positions sorted by length, longest first, cut so that rows x longest stays within ``budget``."""
+    """Positions sorted by length, longest first, cut so that rows x longest stays within ``budget``.
+
+    It ends sooner where one more row would make padding more than a twentieth, from an eighth of the budget on, or
+    where one more row would be the first to need any, from a half on: without padding attention needs no mask.
+    """
     out: list[list[int]] = []
-    room = 0
+    longest = held = 0
     for i in np.argsort(-lengths, kind="stable").tolist():
-        if not out or len(out[-1]) >= room:
+        length = int(lengths[i])
+        filled = longest * (len(out[-1]) + 1) if out else 0
+        padded = filled > budget // 8 and held + length < _LEAST_TOKENS * filled
+        uneven = filled > budget // 2 and length < longest
+        if not out or filled > budget or padded or uneven:
             out.append([])
-            room = max(1, budget // max(int(lengths[i]), 1))
+            longest, held = max(length, 1), 0
         out[-1].append(i)
+        held += length
     return out

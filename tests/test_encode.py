@@ -76,6 +76,22 @@ def test_batches_hold_each_text_once_within_the_budget(lengths, budget):
         assert [lengths[i] for i in batch] == sorted((lengths[i] for i in batch), reverse=True)
 
 
+@pytest.mark.parametrize(
+    ("lengths", "budget", "found"),
+    [
+        ([5, 5, 5, 5], 20, [4]),
+        ([5, 5, 5, 5], 19, [3, 1]),
+        ([5, 5, 5, 4], 40, [4]),  # padding within a twentieth
+        ([5, 5, 5, 5, 3], 40, [4, 1]),  # more, and an eighth of the budget is there
+        ([5, 3], 100, [2]),  # more, and there is no batch to speak of yet
+        ([5, 5, 5, 5, 5, 4], 40, [5, 1]),  # more than half the budget without any padding
+        ([], 10, []),
+    ],
+)
+def test_a_batch_ends_before_much_padding(lengths, budget, found):
+    assert [len(batch) for batch in batches(np.array(lengths, np.int64), budget)] == found
+
+
 @pytest.mark.parametrize("layout", ["dense_bert", "dense_unigram"])
 @pytest.mark.parametrize("prompt", ["", "検索: "])
 def test_vectors_equal_sentence_transformers_own(layout, prompt, request):
@@ -121,6 +137,7 @@ def test_what_is_remembered_is_bounded():
 def test_items_are_tokenized_a_part_at_a_time(monkeypatch):
     from jbench import encode
 
+    monkeypatch.setattr(encode, "_FIRST", 2)
     monkeypatch.setattr(encode, "_AT_ONCE", 2)
     asked = []
     encoder, _ = letters(asked=asked)

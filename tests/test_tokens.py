@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import processors
 
-from jbench.models.tokens import Pairs, cut, tokenize
+from jbench.models.tokens import Pairs, cut, pad, tokenize
 from tests import tiny
 from tests.tiny import CORPUS
 
@@ -54,6 +54,18 @@ def test_a_text_is_tokenized_once_in_however_many_pairs_it_stands(tokenizers, ki
     pairs([(one, other) for one in CORPUS for other in CORPUS], None)
     # The first pair and the last one are read again; the second text and the fourth are in neither.
     assert [counted.asked.count(text) for text in CORPUS[1:4:2]] == [1, 1]
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_rows_are_padded_as_the_tokenizer_pads_them(tokenizers, kind, side):
+    tokenizer = tokenizers[kind]
+    tokenizer.padding_side = side
+    rows = tokenize(tokenizer, [(CORPUS[0], "短い"), (CORPUS[1], CORPUS[2]), ("", "")], None).items
+    theirs = tokenizer.pad({key: [row[key] for row in rows] for key in rows[0]}, return_tensors="pt")
+    ours = pad(tokenizer, rows, "cpu")
+    assert ours.keys() == theirs.keys()
+    assert all(ours[key].tolist() == theirs[key].tolist() for key in ours)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
+
+import numpy as np
 
 from jbench.encode import Tokenized
 
@@ -34,8 +37,18 @@ def tokenize(tokenizer: Any, texts: Sequence[Any], length: int | None) -> Tokeni
 
 def pad(tokenizer: Any, rows: Sequence[Mapping[str, list[int]]], device: Any) -> dict[str, Any]:
     """Rows of token ids as one padded batch on ``device``, with its attention mask."""
-    padded = tokenizer.pad({key: [row[key] for row in rows] for key in rows[0]}, return_tensors="pt")
-    return {key: value.to(device) for key, value in padded.items()}
+    import torch
+
+    lengths = np.array([len(row[_IDS]) for row in rows])
+    places = np.arange(lengths.max())
+    right = tokenizer.padding_side == "right"
+    kept = places < lengths[:, None] if right else places >= lengths.max() - lengths[:, None]
+    fill = {_IDS: tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
+    padded = {"attention_mask": kept.astype(np.int64)}
+    for key in rows[0]:
+        padded[key] = np.full(kept.shape, fill.get(key, 0), np.int64)
+        padded[key][kept] = np.fromiter(chain.from_iterable(row[key] for row in rows), np.int64, int(lengths.sum()))
+    return {key: torch.from_numpy(value).to(device) for key, value in padded.items()}
 
 
 @dataclass
