@@ -14,7 +14,7 @@ attention, memory, dtype = sys.argv[1:]
 if memory == "kept":
     keep_memory()
 config = ModernBertConfig(vocab_size=10_000, hidden_size=256, num_hidden_layers=4, num_attention_heads=4,
-                          intermediate_size=640, attn_implementation=attention)
+                          intermediate_size=640, attn_implementation=attention, pad_token_id=0)
 model = ModernBertModel(config)
 ids = torch.randint(10, 10_000, (48, 128))
 for _ in range(10):
