@@ -99,7 +99,7 @@ def test_a_checkpoint_meets_the_baselines_on_a_board(tmp_path, dense_bert):
             "unknown task 'jsqad@valid1145'; did you mean jsquad@valid1145",
         ),
         (["run", "ngram", "--task", "jsts"], 2, "task 'jsts' has several protocols: jsts@valid1457, jsts@train12451"),
-        (["run", "ngrm", "--task", "mini-sts"], 2, "unknown model 'ngrm'; did you mean ngram?"),
+        (["run", "ngrm", "--task", "mini-sts"], 2, "unknown model 'ngrm'; did you mean ngram, random?"),
         (["run", "--board", "minni"], 2, "unknown board 'minni'; did you mean mini"),
         (["run", "--board", "mini", "--task", "mini-sts"], 2, "give --board or --task, not both"),
         (["run", "--task", "mini-sts"], 2, "name a model"),
@@ -125,7 +125,7 @@ def test_a_checkpoint_meets_the_baselines_on_a_board(tmp_path, dense_bert):
         (
             ["compare", "ngram", "ngrm", "--task", "mini-sts", "--task", "mini-qa"],
             2,
-            "unknown model 'ngrm'; did you mean ngram?",
+            "unknown model 'ngrm'; did you mean ngram, random?",
         ),
         (["compare", "ngram", "run:nowhere", "--task", "mini-qa"], 5, "run file nowhere does not exist"),
         (["compare", "ngram", "ngram", "--task", "x", "--board", "mini"], 2, "give --board or --task, not both"),
