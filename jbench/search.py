@@ -24,14 +24,16 @@ _COPIES = 6
 
 
 def spans(
-    queries: int, documents: int, track: Track, memory: int = MEMORY, each: int = 0, most: int = SCORES_AT_ONCE
+    queries: int, documents: int, k: int, track: Track, memory: int = MEMORY, each: int = 0, most: int = SCORES_AT_ONCE
 ) -> Iterator[slice]:
-    """Windows over ``documents`` rows: of at most ``most``, of 2^22 scores for ``queries`` rows, of ``memory`` bytes.
+    """Windows over ``documents`` rows for the best ``k``: of at most ``most`` rows, and of ``memory`` bytes.
 
-    ``each`` is how many bytes a document takes beside its scores. One document is compared whatever it takes.
+    For ``queries`` rows a window has 2^22 scores; where k is larger than that leaves, it is k wide, or merging would
+    cost more than comparing. ``each`` is how many bytes a document takes beside its scores. One document is compared
+    whatever it takes.
     """
     beside = memory // (4 * _COPIES * queries + each) if queries or each else documents
-    width = max(1, min(most, SCORES_AT_ONCE // max(queries, 1), beside))
+    width = max(1, min(most, max(SCORES_AT_ONCE // max(queries, 1), k), beside))
     advance = track("documents", documents)
     for start in range(0, documents, width):
         yield slice(start, start + width)

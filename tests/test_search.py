@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jbench import search
 from jbench.search import spans, top_k
 from jbench.types import InvalidScores, silent
 
@@ -36,17 +37,20 @@ def test_every_window_gives_what_a_sort_gives(data):
 
 
 @pytest.mark.parametrize(
-    ("memory", "each", "most", "widths"),
+    ("k", "memory", "each", "most", "widths"),
     [
-        (2400, 0, 100, [10, 10, 5]),  # of 10 queries a document's scores take 10 * 4 * 6 bytes
-        (2400, 960, 100, [2] * 12 + [1]),
-        (2400, 0, 20, [10, 10, 5]),
-        (1 << 30, 0, 20, [20, 5]),
-        (1, 0, 100, [1] * 25),
+        (1, 2400, 0, 100, [10, 10, 5]),  # of 10 queries a document's scores take 10 * 4 * 6 bytes
+        (1, 2400, 960, 100, [2] * 12 + [1]),
+        (1, 1 << 30, 0, 100, [12, 12, 1]),  # 120 scores
+        (20, 1 << 30, 0, 100, [20, 5]),  # as wide as what is kept
+        (20, 2400, 0, 100, [10, 10, 5]),
+        (20, 1 << 30, 0, 8, [8, 8, 8, 1]),
+        (20, 1, 0, 100, [1] * 25),
     ],
 )
-def test_a_window_stays_within_its_memory(memory, each, most, widths):
-    found = list(spans(10, 25, silent, memory, each, most))
+def test_a_window_stays_within_its_memory(k, memory, each, most, widths, monkeypatch):
+    monkeypatch.setattr(search, "SCORES_AT_ONCE", 120)
+    found = list(spans(10, 25, k, silent, memory, each, most))
     assert [len(range(25)[span]) for span in found] == widths
     assert [i for span in found for i in range(25)[span]] == list(range(25))
 

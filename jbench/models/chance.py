@@ -34,7 +34,7 @@ class Chance:
         asked = hashed(queries.texts)
 
         def windows() -> Iterator[Float32]:
-            for span in spans(len(asked), len(documents), self.options.track, self.options.memory):
+            for span in spans(len(asked), len(documents), k, self.options.track, self.options.memory):
                 yield _scores(asked[:, None], hashed(documents.texts[span]))
 
         return top_k(queries.ids, documents.ids, windows(), k)

@@ -161,7 +161,7 @@ class ColBERT:
         asked = self._encode(left, "query", "encode")
         scores = np.zeros(len(pairs), np.float32)
         stored = self._stored(right)
-        for span in self._spans(1, len(right)):
+        for span in self._spans(1, len(right), 1):
             held = self._hold(right[span], stored)
             mine = np.flatnonzero((document >= span.start) & (document < span.stop))
             wanted = [asked[q] for q in query[mine].tolist()]
@@ -176,7 +176,7 @@ class ColBERT:
         stored = self._stored(documents.texts)
 
         def windows() -> Iterator[Float32]:
-            for span in self._spans(len(asked), len(documents)):
+            for span in self._spans(len(asked), len(documents), k):
                 yield compare(self._hold(documents.texts[span], stored))
 
         return top_k(queries.ids, documents.ids, windows(), k)
@@ -189,11 +189,11 @@ class ColBERT:
     def _compared(self) -> str:
         return str(self.card.settings["similarity"])
 
-    def _spans(self, queries: int, documents: int) -> Iterator[slice]:
+    def _spans(self, queries: int, documents: int, k: int) -> Iterator[slice]:
         options, sizes = self.weights.options, self.weights.sizes
         longest = self.card.settings["document_length"] or sizes.get("longest_input") or _LONGEST
         each = _BYTES * longest * sizes.get("dimension", 1)
-        return spans(queries, documents, options.track, options.memory, each, _DOCUMENTS_AT_ONCE)
+        return spans(queries, documents, k, options.track, options.memory, each, _DOCUMENTS_AT_ONCE)
 
     def _hold(self, texts: Sequence[str], stored: Residual | None) -> list[Float32]:
         """Documents as they are compared: as computed, or as they are after they were stored in fewer bits."""

@@ -53,7 +53,7 @@ class Dense:
         options = self.weights.options
 
         def windows() -> Iterator[Float32]:
-            for span in spans(len(asked), len(documents), options.track, options.memory, each, tokens.TEXTS_AT_ONCE):
+            for span in spans(len(asked), len(documents), k, options.track, options.memory, each, tokens.TEXTS_AT_ONCE):
                 with self.weights.tally.preparing():
                     held = self._encode(documents.texts[span], "document", label="")
                 self.weights.tally.hold(held)

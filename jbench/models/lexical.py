@@ -44,7 +44,7 @@ class Lexical:
         asked = ask(list(queries.texts))
         windows = (
             (asked @ held[span].T).toarray()
-            for span in spans(len(queries), len(documents), self.options.track, self.options.memory)
+            for span in spans(len(queries), len(documents), k, self.options.track, self.options.memory)
         )
         return top_k(queries.ids, documents.ids, windows, k, floor=0.0)
 

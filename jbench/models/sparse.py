@@ -45,7 +45,7 @@ class Sparse:
         options = self.weights.options
         windows = (
             (asked @ self._hold(documents.texts[span], "document", "").T).toarray()
-            for span in spans(len(queries), len(documents), options.track, options.memory, most=tokens.TEXTS_AT_ONCE)
+            for span in spans(len(queries), len(documents), k, options.track, options.memory, most=tokens.TEXTS_AT_ONCE)
         )
         return top_k(queries.ids, documents.ids, windows, k, floor=0.0)
 
