@@ -22,22 +22,30 @@ ELEMENTS = {"cpu": 1 << 21, "cuda": 1 << 26}
 """How many similarities of tokens are held at once: on a CPU 8 MiB, which stay near it."""
 
 _DOCUMENTS, _TOKENS = 64, 128
+_WORTH_TORCH = 1 << 34  # products of two numbers: a tenth of a second, after which torch is the faster
 
 
-def matrix(name: str, a: Float32, device: str = "cpu") -> Callable[[Float32], Float32]:
-    """Of float32[m, d] the similarities float32[n, m] with each of ``a``, float32[n, d]."""
+def matrix(name: str, a: Float32, device: str = "cpu", documents: int = 0) -> Callable[[Float32], Float32]:
+    """Of float32[m, d] the similarities float32[n, m] with each of ``a``, float32[n, d].
+
+    ``documents``: how many there are in all, all m together. Where that is little work on a CPU numpy does it, and
+    torch, which takes a second to import, stays out; what else is imported changes no score.
+    """
+    if name in ("cosine", "dot") and device == "cpu" and a.size * documents < _WORTH_TORCH:
+        asked = _unit(a) if name == "cosine" else a
+        return lambda b: asked @ (_unit(b) if name == "cosine" else b).T
     import torch
 
     def held(side: Float32) -> Any:
         tensor = torch.from_numpy(np.ascontiguousarray(side)).to(device)
         return torch.nn.functional.normalize(tensor, dim=1) if name == "cosine" else tensor
 
-    asked = held(a)
+    given = held(a)
 
     def compare(b: Float32) -> Float32:
         if name in ("cosine", "dot"):
-            return _numpy(asked @ held(b).T)
-        return _numpy(-torch.cdist(asked, held(b), p=2 if name == "euclidean" else 1))
+            return _numpy(given @ held(b).T)
+        return _numpy(-torch.cdist(given, held(b), p=2 if name == "euclidean" else 1))
 
     return compare
 
@@ -45,7 +53,7 @@ def matrix(name: str, a: Float32, device: str = "cpu") -> Callable[[Float32], Fl
 def pairwise(name: str, a: Float32, b: Float32) -> Float32:
     """float32[n]: each of float32[n, d] with its own of float32[n, d]."""
     if name == "cosine":
-        a, b = (side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12) for side in (a, b))
+        a, b = _unit(a), _unit(b)
     found = {
         "euclidean": lambda: -np.linalg.norm(a - b, axis=1),
         "manhattan": lambda: -np.abs(a - b).sum(axis=1),
@@ -131,6 +139,13 @@ def _mean(document: Float32) -> Float32:
 
 def _lengths(queries: Sequence[Float32]) -> Float32:
     return np.array([max(1, len(query)) for query in queries], np.float32)
+
+
+def _unit(vectors: Float32) -> Float32:
+    """Vectors of length 1; of length 0, as they are."""
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    found: Float32 = vectors / np.maximum(lengths, 1e-12)[:, None]
+    return found
 
 
 def _numpy(tensor: Any) -> Float32:

@@ -16,9 +16,10 @@ DENSE = {
 }
 
 
+@pytest.mark.parametrize("documents", [3, 1 << 40])  # few enough for numpy, and many
 @pytest.mark.parametrize("name", similarity.DENSE)
-def test_dense_similarities_on_literal_numbers(name):
-    assert similarity.matrix(name, A)(B) == pytest.approx(np.array(DENSE[name]), abs=1e-6)
+def test_dense_similarities_on_literal_numbers(name, documents):
+    assert similarity.matrix(name, A, documents=documents)(B) == pytest.approx(np.array(DENSE[name]), abs=1e-6)
     assert similarity.pairwise(name, A, B[:2]) == pytest.approx(np.diag(DENSE[name]), abs=1e-6)
 
 

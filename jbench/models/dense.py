@@ -47,7 +47,8 @@ class Dense:
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """Exact search over the whole corpus, whose vectors are held a window at a time."""
         asked = self._encode(queries.texts, "query")
-        compare = similarity.matrix(self.card.settings["similarity"], asked, self.weights.device)
+        name, device = self.card.settings["similarity"], self.weights.device
+        compare = similarity.matrix(name, asked, device, len(documents))
 
         each = _BYTES * asked.shape[1]
         options = self.weights.options

@@ -6,6 +6,7 @@ The card is made from the checkpoint's files alone; weights are loaded when firs
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from ctypes.util import find_library
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -26,6 +27,7 @@ LENGTHS = ("max_length", "query_length", "document_length")
 _UNSAID = ("skiplist", "adapter_revision")
 _LIBRARIES = ("sentence-transformers", "torch", "transformers")
 _SIZES = ("parameters", "dimension", "longest_input")
+_DRIVERS = ("cuda", "amdhip64")
 _ABSOLUTE = {"bert", "roberta", "xlm-roberta", "distilbert", "luke", "mluke", "electra", "camembert"}
 # These fail on a text that is longer than their table of positions; others count distances.
 
@@ -200,9 +202,13 @@ class Weights:
     @property
     def device(self) -> str:
         """Where it computes: as asked, else on a GPU that torch sees, else on the CPU."""
+        if self.options.device:
+            return self.options.device
+        if not any(map(find_library, _DRIVERS)):  # so that torch, which takes a second to import, need not be asked
+            return "cpu"
         import torch
 
-        return self.options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return "cuda" if torch.cuda.is_available() else "cpu"
 
     def _load(self) -> Any:
         import logging
