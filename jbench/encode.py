@@ -83,7 +83,8 @@ class Tally:
 
     def pace(self) -> str:
         """Tokens a second and the share of padding, for a progress bar."""
-        return f"{self.tokens / self.seconds:,.0f} tokens/s, {self.padding / (self.tokens + self.padding):.1%} padding"
+        rates = self.rates()
+        return f"{rates['tokens_per_s']:,.0f} tokens/s, {rates['padding']:.1%} padding"
 
     def hold(self, values: Iterable[Float32]) -> None:
         """Count ``values`` as those of documents."""

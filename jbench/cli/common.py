@@ -48,6 +48,13 @@ def chosen(
     return definition, board_tasks(definition, task_dir or []) if definition else find_tasks(task or [], task_dir or [])
 
 
+def room(memory: int | None) -> int:
+    """Bytes, of ``--memory``."""
+    from jbench.search import MEMORY
+
+    return memory << 20 if memory else MEMORY
+
+
 def ending(failed: Collection[int]) -> typer.Exit:
     """The end of a verb, with the gravest of the exit codes that failures ask for."""
     from jbench.types import EXIT_ORDER

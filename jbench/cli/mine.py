@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jbench.cli.common import Memory
+from jbench.cli.common import Memory, room
 
 
 def mine(
@@ -38,7 +38,6 @@ def mine(
     from jbench.models.load import open_together
     from jbench.models.options import Options
     from jbench.progress import display
-    from jbench.search import MEMORY
     from jbench.train.data import open_set
     from jbench.train.mining import Plan, provenance, questions, ranks_of, save
     from jbench.train.mining import mine as mined
@@ -50,8 +49,7 @@ def mine(
     plan = Plan(ranks_of(ranks), sample, seed, below)
     ready(output)
     with display() as shown:
-        room = memory << 20 if memory else MEMORY
-        options = Options(device=device, dtype=dtype, store=True, memory=room, say=shown.say, track=shown.track)
+        options = Options(device=device, dtype=dtype, store=True, memory=room(memory), say=shown.say, track=shown.track)
         searcher, *filters = open_together([model, *([filter] if filter else [])], options)
         judge = filters[0] if filters else None
         opened = open_set(data)

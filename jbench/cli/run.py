@@ -19,6 +19,7 @@ from jbench.cli.common import (
     ending,
     print_outcomes,
     print_rows,
+    room,
     teller,
 )
 
@@ -79,7 +80,6 @@ def run(
     from jbench.board import draw, of_tasks
     from jbench.evaluate import Failure, evaluate
     from jbench.render import markdown
-    from jbench.search import MEMORY
 
     outcomes: list[Result | Failure] = []
     with display() as shown:
@@ -93,7 +93,7 @@ def run(
             trust_remote_code=trust_remote_code,
             training=training,
             store=not no_store,
-            memory=memory << 20 if memory else MEMORY,
+            memory=room(memory),
             say=shown.say,
             track=shown.track,
         )

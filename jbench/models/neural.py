@@ -5,8 +5,9 @@ The card is made from the checkpoint's files alone; weights are loaded when firs
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from ctypes.util import find_library
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -27,7 +28,7 @@ LENGTHS = ("max_length", "query_length", "document_length")
 _UNSAID = ("skiplist", "adapter_revision")
 _LIBRARIES = ("sentence-transformers", "torch", "transformers")
 _SIZES = ("parameters", "dimension", "longest_input")
-_DRIVERS = ("cuda", "amdhip64")
+_DRIVERS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
 _ABSOLUTE = {"bert", "roberta", "xlm-roberta", "distilbert", "luke", "mluke", "electra", "camembert"}
 # These fail on a text that is longer than their table of positions; others count distances.
 
@@ -204,8 +205,8 @@ class Weights:
         """Where it computes: as asked, else on a GPU that torch sees, else on the CPU."""
         if self.options.device:
             return self.options.device
-        if not any(map(find_library, _DRIVERS)):  # so that torch, which takes a second to import, need not be asked
-            return "cpu"
+        if "torch" not in sys.modules and sys.platform == "linux" and not any(map(os.path.exists, _DRIVERS)):
+            return "cpu"  # and torch, which takes a second to import, need not be asked
         import torch
 
         return "cuda" if torch.cuda.is_available() else "cpu"
