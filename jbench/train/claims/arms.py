@@ -110,7 +110,7 @@ def _short(output: str, **settings: object) -> tuple[str, str]:
 BASE = _masked("base", steps=2600, checkpoints=4)
 BM25 = "jbench mine jaquad bm25:char-bigram --ranks 11-20 --output bm25.parquet"
 # A small encoder learns to match a question with a passage from passages that are about something else. From BM25's
-# alone it learns which passages BM25 likes, and orders BM25's first ten of JSQuAD as chance does.
+# alone it learns which passages BM25 likes, and orders BM25's first ten of JSQuAD hardly better than chance does.
 RANDOM = "jbench mine jaquad random --ranks 1-3 --output random.parquet"
 PRETRAINED = _train(
     "ruri-pt-small", "ruri-pt", "base", "neighbours:aozora.parquet", {"steps": 200}, _DENSE, batch_size=64
