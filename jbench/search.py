@@ -53,39 +53,86 @@ def top_k(
     :param floor: documents that score this or less are not retrieved.
     :raises InvalidScores: for a score that is NaN or infinite.
     """
-    rank = _id_ranks(documents)
-    # Inside, a document is its id's place when ids fall: smaller is better on a tie.
-    scores = np.full((len(queries), 0), -np.inf, np.float32)
-    places = np.zeros((len(queries), 0), np.int64)
-    beyond = np.zeros(len(queries), np.int64)
-    start = 0
+    best = Best(queries, documents, k)
     for window in windows:
-        width = window.shape[1]
-        _refuse_non_finite(window, queries, documents, start)
-        place = np.broadcast_to(rank[start : start + width], window.shape)
-        start += width
-        found = (window, place) if scores.shape[1] < k else _rivals(window, place, scores.min(axis=1))
-        scores, places, beyond = _merge(
-            np.concatenate([scores, found[0]], axis=1), np.concatenate([places, found[1]], axis=1), beyond, k
+        best.add(window)
+    return best.run(floor)
+
+
+class Best:
+    """The best k documents of each query so far; documents are added a window at a time, in order."""
+
+    def __init__(self, queries: Sequence[str], documents: Sequence[str], k: int) -> None:
+        self._queries, self._documents, self._k = queries, documents, k
+        self._rank = _id_ranks(documents)
+        # Inside, a document is its id's place when ids fall: smaller is better on a tie.
+        self._scores = np.full((len(queries), 0), -np.inf, np.float32)
+        self._places = np.zeros((len(queries), 0), np.int64)
+        self._beyond = np.zeros(len(queries), np.int64)
+        self._start = 0
+
+    @property
+    def last(self) -> Float32 | None:
+        """The score that a document must reach, float32[queries]; None before there are k."""
+        return self._scores.min(axis=1) if self._scores.shape[1] >= self._k else None
+
+    def add(self, window: Float32) -> None:
+        """Add the next documents by all their scores, float32[queries, w].
+
+        :raises InvalidScores: for a score that is NaN or infinite.
+        """
+        # A sum costs less than a look at each, and is finite only where all are.
+        if not np.isfinite(window.sum()):
+            self._refuse_non_finite(*np.divmod(np.arange(window.size), max(1, window.shape[1])), window.ravel())
+        last, width = self.last, window.shape[1]
+        if last is None:
+            self._merge(window, np.broadcast_to(self._rank[self._start : self._start + width], window.shape))
+            self._start += width
+        else:
+            query, column = np.divmod(np.flatnonzero(window >= last[:, None]), max(1, width))
+            self.add_found(width, query, column, window[query, column])
+
+    def add_found(self, width: int, query: Int64, column: Int64, scores: Float32) -> None:
+        """Add the next ``width`` documents by the scores of some, int64[n], int64[n], float32[n], by rising query.
+
+        Pairs that do not reach `last` may be left out.
+
+        :raises InvalidScores: for a score that is NaN or infinite.
+        """
+        if not np.isfinite(scores.sum()):
+            self._refuse_non_finite(query, column, scores)
+        counts = np.bincount(query, minlength=len(self._queries))
+        inside = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+        found = np.full((len(self._queries), counts.max(initial=0)), -np.inf, np.float32)
+        of = np.zeros(found.shape, np.int64)
+        found[query, inside] = scores
+        of[query, inside] = self._rank[self._start + column]
+        self._merge(found, of)
+        self._start += width
+
+    def run(self, floor: float = -np.inf) -> Run:
+        """The run; documents that score ``floor`` or less are not retrieved."""
+        kept = self._scores > floor
+        query, column = np.nonzero(kept)
+        document = np.empty(len(self._documents), np.int64)
+        document[self._rank] = np.arange(len(self._documents))
+        beyond = np.where(kept.all(axis=1), self._beyond, 0) if kept.shape[1] else self._beyond
+        found = document[self._places[query, column]]
+        return Run.ranked(self._queries, self._documents, query, found, self._scores[query, column], beyond)
+
+    def _merge(self, scores: Float32, places: Int64) -> None:
+        self._scores, self._places, self._beyond = _merge(
+            np.concatenate([self._scores, scores], axis=1),
+            np.concatenate([self._places, places], axis=1),
+            self._beyond,
+            self._k,
         )
-    kept = scores > floor
-    query, column = np.nonzero(kept)
-    document = np.empty(len(documents), np.int64)
-    document[rank] = np.arange(len(documents))
-    last = np.where(kept.all(axis=1), beyond, 0) if kept.shape[1] else beyond
-    return Run.ranked(queries, documents, query, document[places[query, column]], scores[query, column], last)
 
-
-def _rivals(window: Float32, places: Int64, last: Float32) -> tuple[Float32, Int64]:
-    """Of each row of a window what reaches the row's ``last`` score; shorter rows are filled with -inf."""
-    row, column = np.divmod(np.flatnonzero(window >= last[:, None]), window.shape[1])
-    counts = np.bincount(row, minlength=len(window))
-    inside = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    found = np.full((len(window), counts.max(initial=0)), -np.inf, np.float32)
-    of = np.zeros(found.shape, np.int64)
-    found[row, inside] = window[row, column]
-    of[row, inside] = places[row, column]
-    return found, of
+    def _refuse_non_finite(self, query: Int64, column: Int64, scores: Float32) -> None:
+        if len(wrong := np.flatnonzero(~np.isfinite(scores))):
+            q, d = query[wrong[0]], self._start + column[wrong[0]]
+            where = f"query {self._queries[q]!r}, document {self._documents[d]!r}"
+            raise InvalidScores(f"{len(wrong)} scores are not finite, first for {where}")
 
 
 def _merge(scores: Float32, places: Int64, beyond: Int64, k: int) -> tuple[Float32, Int64, Int64]:
@@ -108,11 +155,3 @@ def _id_ranks(documents: Sequence[str]) -> Int64:
     ranks = np.empty(len(documents), np.int64)
     ranks[sorted(range(len(documents)), key=documents.__getitem__, reverse=True)] = np.arange(len(documents))
     return ranks
-
-
-def _refuse_non_finite(window: Float32, queries: Sequence[str], documents: Sequence[str], start: int) -> None:
-    # A sum costs less than a look at each, and is finite only where all are.
-    if not np.isfinite(window.sum()) and not np.isfinite(window).all():
-        q, d = np.argwhere(~np.isfinite(window))[0]
-        where = f"query {queries[q]!r}, document {documents[start + d]!r}"
-        raise InvalidScores(f"{int((~np.isfinite(window)).sum())} scores are not finite, first for {where}")

@@ -22,7 +22,7 @@ ELEMENTS = {"cpu": 1 << 21, "cuda": 1 << 26}
 """How many similarities of tokens are held at once: on a CPU 8 MiB, which stay near it."""
 
 _DOCUMENTS, _TOKENS = 64, 128
-_WORTH_TORCH = 1 << 34  # products of two numbers: a tenth of a second, after which torch is the faster
+WORTH_TORCH = 1 << 34  # products of two numbers: a tenth of a second, after which torch is the faster
 
 
 def matrix(name: str, a: Float32, device: str = "cpu", documents: int = 0) -> Callable[[Float32], Float32]:
@@ -31,23 +31,28 @@ def matrix(name: str, a: Float32, device: str = "cpu", documents: int = 0) -> Ca
     ``documents``: how many there are in all, all m together. Where that is little work on a CPU numpy does it, and
     torch, which takes a second to import, stays out; what else is imported changes no score.
     """
-    if name in ("cosine", "dot") and device == "cpu" and a.size * documents < _WORTH_TORCH:
+    if name in ("cosine", "dot") and device == "cpu" and a.size * documents < WORTH_TORCH:
         asked = _unit(a) if name == "cosine" else a
         return lambda b: asked @ (_unit(b) if name == "cosine" else b).T
     import torch
 
-    def held(side: Float32) -> Any:
-        tensor = torch.from_numpy(np.ascontiguousarray(side)).to(device)
-        return torch.nn.functional.normalize(tensor, dim=1) if name == "cosine" else tensor
-
-    given = held(a)
+    given = tensor(name, a, device)
 
     def compare(b: Float32) -> Float32:
+        held = tensor(name, b, device)
         if name in ("cosine", "dot"):
-            return _numpy(given @ held(b).T)
-        return _numpy(-torch.cdist(given, held(b), p=2 if name == "euclidean" else 1))
+            return _numpy(given @ held.T)
+        return _numpy(-torch.cdist(given, held, p=2 if name == "euclidean" else 1))
 
     return compare
+
+
+def tensor(name: str, side: Float32, device: str) -> Any:
+    """The vectors as torch's, of length 1 where the cosine is asked for."""
+    import torch
+
+    tensor = torch.from_numpy(np.ascontiguousarray(side)).to(device)
+    return torch.nn.functional.normalize(tensor, dim=1) if name == "cosine" else tensor
 
 
 def pairwise(name: str, a: Float32, b: Float32) -> Float32:

@@ -25,6 +25,7 @@ LINE = [
     {"metrics", "source", "manifest", "fingerprint"},
     {"arrow", "deferred"},
     {"store", "search", "similarity", "residual"},
+    {"nearest"},
     {"encode"},
     {"models"},
     {"task"},

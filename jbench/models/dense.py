@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import Any
@@ -13,7 +13,8 @@ from jbench.models import neural, tokens
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.neural import Weights, one_of
 from jbench.models.options import Options, whole_number
-from jbench.search import spans, top_k
+from jbench.nearest import nearest
+from jbench.search import Best, spans
 from jbench.types import Card, Float32, Run, Texts, UsageError
 
 POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
@@ -49,18 +50,19 @@ class Dense:
         asked = self._encode(queries.texts, "query")
         name, device = self.card.settings["similarity"], self.weights.device
         compare = similarity.matrix(name, asked, device, len(documents))
-
+        near = nearest(name, asked, k, device, len(documents))
         each = _BYTES * asked.shape[1]
         options = self.weights.options
-
-        def windows() -> Iterator[Float32]:
-            for span in spans(len(asked), len(documents), k, options.track, options.memory, each, tokens.TEXTS_AT_ONCE):
-                with self.weights.tally.preparing():
-                    held = self._encode(documents.texts[span], "document", label="")
-                self.weights.tally.hold(held)
-                yield compare(held)
-
-        return top_k(queries.ids, documents.ids, windows(), k)
+        best = Best(queries.ids, documents.ids, k)
+        for span in spans(len(asked), len(documents), k, options.track, options.memory, each, tokens.TEXTS_AT_ONCE):
+            with self.weights.tally.preparing():
+                held = self._encode(documents.texts[span], "document", label="")
+            self.weights.tally.hold(held)
+            if near:
+                best.add_found(len(held), *near(held, best.last))
+            else:
+                best.add(compare(held))
+        return best.run()
 
     def report(self) -> dict[str, Any]:
         """Texts cut, rates, cost and the device since the last call; nothing before the first."""

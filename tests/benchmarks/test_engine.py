@@ -160,7 +160,7 @@ def test_reranking_against_sentence_transformers_at_its_best_batch_size(benchmar
 def test_share_of_the_fp32_matrix_rate(benchmark, mirror, base):
     import torch
 
-    texts = texts_of("jsquad@valid1145")[::20]
+    texts = texts_of("jsquad@valid1145")[::4]  # fewer would be batches of few tokens, which a corpus has not
     model = open_model(str(base))
     model._encode(texts[:20], "sts")
     layers = [p.numel() for name, p in model.weights.module.named_parameters() if "embeddings" not in name]
@@ -181,7 +181,8 @@ def test_share_of_the_fp32_matrix_rate(benchmark, mirror, base):
         model.weights.tally.take()
         matrix, taken = rate(), seconds(lambda: model._encode(texts, "sts"))
         shares.append(2 * sum(layers) * model.weights.tally.tokens / taken / max(matrix, rate()))
-    row(benchmark, shares, goal=".85", gflops=round(matrix / 1e9))
+    padding = model.weights.tally.rates()["padding"]
+    row(benchmark, shares, goal=".85", gflops=round(matrix / 1e9), padding=padding)
 
 
 def test_bf16_against_fp32(benchmark, mirror, base):
@@ -402,8 +403,8 @@ print(model.report()["rates"].get("reused", 0))
 
 
 def test_share_of_work_repeated_after_a_kill(benchmark, mirror, small, tmp_path):
-    texts = texts_of("jsquad@valid1145", "jsts@train12451", "jsick@test4927")
-    assert len(texts) > 25_000
+    texts = texts_of("jsquad@valid1145", "jsts@train12451", "jsick@test4927", "jaquad@train")[:50_000]
+    assert len(texts) == 50_000
     (tmp_path / "texts.json").write_text(json.dumps(texts))
     words = [sys.executable, "-c", ENCODE, str(small), str(tmp_path / "texts.json"), str(tmp_path / "done")]
     whole = seconds(lambda: subprocess.run(words, check=True, capture_output=True))
