@@ -38,6 +38,7 @@ SECONDS, SHARE = 1.0, 0.02
 
 USUAL_GIB = 20.0
 ABOUT = "about.json"
+UNSAID = "unknown"
 _ENDING = ".safetensors"
 _Known = tuple[Float32, int]
 Int32 = np.ndarray[Any, np.dtype[np.int32]]
@@ -207,7 +208,10 @@ class Shards:
 
 @dataclass(frozen=True)
 class Stored:
-    """A folder of the store: what it holds the values of, its bytes, and when it was last used (seconds, epoch)."""
+    """A folder of the store: what it holds the values of, its bytes, and when it was last used (seconds, epoch).
+
+    ``about`` has ``model``, ``revision`` and ``settings``; of a folder that does not say, the model is `UNSAID`.
+    """
 
     folder: Path
     about: Mapping[str, Any]
@@ -249,12 +253,18 @@ def limit() -> int:
 def stored() -> list[Stored]:
     """All that the store holds, what was used last first."""
     found = []
-    for about in root().glob(f"*/{ABOUT}"):
-        with suppress(OSError, ValueError):
-            found.append(
-                Stored(about.parent, json.loads(about.read_bytes()), _size(about.parent), about.stat().st_mtime)
-            )
+    for path in root().glob(f"*/{ABOUT}"):
+        with suppress(OSError):
+            found.append(Stored(path.parent, _said(path), _size(path.parent), path.stat().st_mtime))
     return sorted(found, key=lambda one: -one.used)
+
+
+def _said(path: Path) -> Mapping[str, Any]:
+    with suppress(ValueError):
+        about = json.loads(path.read_bytes())
+        if isinstance(about, dict) and {"model", "revision", "settings"} <= about.keys():
+            return about
+    return {"model": UNSAID, "revision": "", "settings": {}}
 
 
 def _size(folder: Path) -> int:

@@ -244,3 +244,15 @@ def test_what_is_stored_is_shown_and_removed(dense_bert, tmp_path):
     assert line(wrong) == "error: unknown stored model 'dense-bart'; did you mean dense-bert?"
     assert "0.00 GiB of at most 20" in jbench("models", "--prune", "dense-bert", cwd=tmp_path).stdout
     assert json.loads(jbench("models", "--stored", "--json", cwd=tmp_path).stdout) == []
+
+
+@pytest.mark.parametrize("about", ["", "[]", '{"model": "half"}'])
+def test_a_folder_that_does_not_say_what_it_holds_is_shown_and_removed_too(tmp_path, monkeypatch, about):
+    monkeypatch.setenv("JBENCH_HOME", str(tmp_path))
+    folder = store.root() / "0"
+    folder.mkdir(parents=True)
+    (folder / store.ABOUT).write_text(about)
+    (row,) = json.loads(jbench("models", "--stored", "--json", cwd=tmp_path).stdout)
+    assert row["model"] == "unknown"
+    jbench("models", "--prune", "unknown", cwd=tmp_path)
+    assert not folder.exists()
