@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from jbench.memory import out_of_memory
 from jbench.store import Kept, Memory
 from jbench.types import Float32, Int64, InvalidScores, Track, Unavailable, silent
 
@@ -148,6 +149,17 @@ class Encoder:
     kept: Kept = field(default_factory=Memory)
     size: Callable[[Any], int] = len
     _halved: int = 0
+    _gathering: bool = False
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Calls inside leave it to the store when to write, as those for windows of documents; then all is written."""
+        self._gathering = True
+        try:
+            yield
+        finally:
+            self._gathering = False
+            self.kept.flush()
 
     def __call__(self, items: Sequence[Any], way: Hashable = "", label: str = "encode") -> list[Float32]:
         """One value an item, in the order of ``items``; without ``label`` no progress is shown.
@@ -165,7 +177,8 @@ class Encoder:
                 found[i] = (value, lost)
                 self.kept.add(way, distinct[i], value, lost)
         finally:
-            self.kept.flush()
+            if not self._gathering:
+                self.kept.flush()
         values = [known for known in found if known is not None]
         self.tally.lose((hash((way, item)), lost) for item, (_, lost) in zip(distinct, values, strict=True))
         return [values[place[item]][0] for item in items]
@@ -200,7 +213,8 @@ class Encoder:
                 except IndexError as error:
                     text = _said(distinct[chunk[batch[0]]])
                     raise Unavailable(
-                        f"the model cannot read the text {text} ({error}): do tokenizer and weights belong together?"
+                        f"the model cannot read one of {len(batch):,} texts, of which {text} is the longest ({error}): "
+                        "do tokenizer and weights belong together?"
                     ) from error
                 for i, value in zip(batch, values, strict=True):
                     if not np.isfinite(value).all():
@@ -221,8 +235,7 @@ class Encoder:
             try:
                 values.extend(reader.forward(items[len(values) : len(values) + size], way))
             except (MemoryError, RuntimeError) as error:
-                # torch has an error of its own on a GPU, and none on a CPU.
-                if not isinstance(error, MemoryError) and "memory" not in str(error):
+                if not out_of_memory(error):
                     raise
                 if size == 1:
                     raise Unavailable(

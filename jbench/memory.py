@@ -1,4 +1,4 @@
-"""What the C library does with memory that is given back."""
+"""Memory: what the C library does with what is given back, and how it is known that there is none left."""
 
 from __future__ import annotations
 
@@ -19,3 +19,9 @@ def keep_memory() -> None:
         return
     for parameter, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**28)):
         mallopt(parameter, value)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory did not suffice; torch has a class for it on a GPU, and none on a CPU."""
+    said = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in said)

@@ -7,6 +7,7 @@ ties that fall off the end are counted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,14 +31,16 @@ def spans(
 
     For ``queries`` rows a window has 2^22 scores; where k is larger than that leaves, it is k wide, or merging would
     cost more than comparing. ``each`` is how many bytes a document takes beside its scores. One document is compared
-    whatever it takes.
+    whatever it takes. Windows are about as wide as each other: a product of one column is summed in another order.
     """
     beside = memory // (4 * _COPIES * queries + each) if queries or each else documents
     width = max(1, min(most, max(SCORES_AT_ONCE // max(queries, 1), k), beside))
     advance = track("documents", documents)
-    for start in range(0, documents, width):
-        yield slice(start, start + width)
-        advance(min(width, documents - start))
+    count = -(-documents // width)
+    starts = [documents * window // count for window in range(count)]
+    for start, end in pairwise([*starts, documents]):
+        yield slice(start, end)
+        advance(end - start)
 
 
 def top_k(

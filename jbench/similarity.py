@@ -42,7 +42,8 @@ def matrix(name: str, a: Float32, device: str = "cpu", documents: int = 0) -> Ca
         held = tensor(name, b, device)
         if name in ("cosine", "dot"):
             return _numpy(given @ held.T)
-        return _numpy(-torch.cdist(given, held, p=2 if name == "euclidean" else 1))
+        exact = "donot_use_mm_for_euclid_dist"  # by a product of matrices near ones would lose their digits
+        return _numpy(-torch.cdist(given, held, p=2 if name == "euclidean" else 1, compute_mode=exact))
 
     return compare
 
@@ -73,20 +74,20 @@ def late_matrix(name: str, queries: Sequence[Float32], device: str = "cpu") -> C
     if name == "avgsim":
         compared = matrix("dot", np.stack([query.sum(0) for query in queries]), device)
         return lambda documents: compared(np.stack([_mean(document) for document in documents]))
-    width = max(1, *map(len, queries))
-    at_once = max(1, _elements(device) // (_DOCUMENTS * _TOKENS * width))
-    starts = range(0, len(queries), at_once)
-    asked = [_padded(queries[start : start + at_once], width, name, device) for start in starts]
+    widths = [max(1, len(query)) for query in queries]
+    groups = list(_parts([_DOCUMENTS * _TOKENS * width for width in widths], device))
+    asked = [_padded([queries[i] for i in group], max(widths[i] for i in group), name, device) for group in groups]
+    tokens = max(some.shape[0] * some.shape[1] for some in asked)
 
     def compare(documents: Sequence[Float32]) -> Float32:
         scores = np.zeros((len(queries), len(documents)), np.float32)
         lengths = [max(1, len(document)) for document in documents]
-        for part in _parts([len(asked[0]) * width * length for length in lengths], device):
+        for part in _parts([tokens * length for length in lengths], device):
             held = _padded([documents[i] for i in part], max(lengths[i] for i in part), "", device)
-            for start, some in zip(starts, asked, strict=True):
+            for group, some in zip(groups, asked, strict=True):
                 each = some.flatten(0, 1) @ held.flatten(0, 1).T
-                best = each.view(len(some), width, len(part), -1).amax(3)
-                scores[start : start + len(some), part] = _numpy(best.amax(1) if name == "maxmaxsim" else best.sum(1))
+                best = each.view(len(some), some.shape[1], len(part), -1).amax(3)
+                scores[np.ix_(group, part)] = _numpy(best.amax(1) if name == "maxmaxsim" else best.sum(1))
         return scores / _lengths(queries)[:, None] if name == "meanmaxsim" else scores
 
     return compare
@@ -98,7 +99,8 @@ def late_pairwise(name: str, queries: Sequence[Float32], documents: Sequence[Flo
         pairs = zip(queries, documents, strict=True)
         return np.array([query.sum(0) @ _mean(document) for query, document in pairs], np.float32)
     scores = np.zeros(len(queries), np.float32)
-    costs = [max(1, len(d)) * (max(1, len(q)) + d.shape[1]) for q, d in zip(queries, documents, strict=True)]
+    widest = max((len(query) for query in queries), default=0)
+    costs = [max(1, len(document)) * (max(1, widest) + document.shape[1]) for document in documents]
     for part in _parts(costs, device):
         asked, held = [queries[i] for i in part], [documents[i] for i in part]
         left = _padded(asked, max(1, *map(len, asked)), name, device)

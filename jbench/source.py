@@ -295,7 +295,9 @@ class Source:
 
     def _hub(self) -> tuple[Path, str]:
         from huggingface_hub import hf_hub_download
+        from huggingface_hub.utils import logging
 
+        logging.set_verbosity_error()  # how often it tries again is no message of ours
         try:
             found = hf_hub_download(
                 self.repo, self.file, repo_type="dataset", revision=self.revision, local_files_only=offline()

@@ -1,8 +1,9 @@
 """The embedding store: what a model made of each text, on disk, so that no run encodes a text twice.
 
-One folder below ``embeddings`` in the cache for all that touches a value (weights, settings, prompt, library versions):
-``about.json`` says what, and ``*.safetensors`` hold the values of some items each, in the dtype that the model
-computes in. A shard appears complete or not at all; shards are never changed.
+One folder below ``embeddings`` in the cache for all that touches a value (weights, settings, library versions; what is
+read in another way, as behind another prompt, is another item): ``about.json`` says what, and ``*.safetensors`` hold
+the values of some items each, in the dtype that the model computes in. A shard appears complete or not at all; shards
+are never changed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,11 +31,11 @@ from jbench.types import Float32, Int64, Unavailable, UsageError
 REMEMBERED = 2 << 30
 """How many bytes of values are kept in memory where nothing is stored."""
 
-SHARD = 1 << 28
+SHARD = 1 << 27
 """Bytes of values after which a shard is written."""
 
 SECONDS, SHARE = 1.0, 0.02
-"""After so long, or so large a share of the time since the first value, a shard is written: what a kill costs."""
+"""After so long, or so large a share of the time since the store was opened, a shard is written: what a kill costs."""
 
 USUAL_GIB = 20.0
 ABOUT = "about.json"
@@ -103,8 +104,9 @@ class Shards:
     dtype: str
     limit: int
     say: Callable[[str], None]
-    pending: list[tuple[bytes, Float32, int]] = field(default_factory=list)
+    pending: dict[bytes, _Known] = field(default_factory=dict)
     _bytes: int = 0
+    _at: int = 0
     _began: float = field(default_factory=time.monotonic)
     _since: float = field(default_factory=time.monotonic)
     _closed: bool = False
@@ -112,36 +114,48 @@ class Shards:
     def find(self, way: Hashable, items: Sequence[Any]) -> list[_Known | None]:
         """What is stored of each item; shards that cannot be read are as if they were not there."""
         found: list[_Known | None] = [None] * len(items)
-        for shard, places, rows in self._places(way, items):
-            for i, known in zip(places.tolist(), shard.values(rows), strict=True):
-                found[i] = known
+        asked = _marks(way, items)
+        for shard, places, rows in self._places(asked):
+            with suppress(OSError):  # another process may have removed it
+                for i, known in zip(places.tolist(), shard.values(rows), strict=True):
+                    found[i] = known
+        if self.pending:
+            for i in (i for i, known in enumerate(found) if known is None):
+                found[i] = self.pending.get(asked[i].tobytes())
         return found
 
     def table(self, way: Hashable, items: Sequence[Any]) -> tuple[Float32, Int32] | None:
         """The same as one matrix, which costs nothing a row."""
-        parts = list(self._places(way, items))
+        parts = list(self._places(_marks(way, items)))
         if (
             not parts
             or sum(len(places) for _, places, _ in parts) < len(items)
             or any(shard.starts is not None for shard, *_ in parts)
         ):
             return None
-        if len(parts) == 1:
-            shard, _, rows = parts[0]
-            return shard.vectors(rows), shard.lost[rows]
-        out = np.empty((len(items), parts[0][0].held.shape[1]), np.float32)
-        lost = np.empty(len(items), np.int32)
-        for shard, places, rows in parts:
-            out[places] = shard.vectors(rows)
-            lost[places] = shard.lost[rows]
+        try:
+            if len(parts) == 1:
+                shard, _, rows = parts[0]
+                return shard.vectors(rows), shard.lost[rows]
+            out = np.empty((len(items), parts[0][0].width), np.float32)
+            lost = np.empty(len(items), np.int32)
+            for shard, places, rows in parts:
+                out[places] = shard.vectors(rows)
+                lost[places] = shard.lost[rows]
+        except OSError:  # another process may have removed it
+            return None
         return out, lost
 
-    def _places(self, way: Hashable, items: Sequence[Any]) -> Iterator[tuple[_Shard, Int64, Int64]]:
-        """Each shard that has some of the items: their places among them, and the rows in it."""
-        asked, lacking = _marks(way, items), np.arange(len(items))
-        for shard in self._shards:
+    def _places(self, asked: UInt64) -> Iterator[tuple[_Shard, Int64, Int64]]:
+        """Each shard that has some of the marks: their places among them, and the rows in it."""
+        lacking, count, first = np.arange(len(asked)), len(self._shards), self._at
+        for at in range(first, first + count):  # what is asked for in the order it was stored in is found at once
+            if not len(lacking):
+                return
+            shard = self._shards[at % count]
             here, rows = shard.places(asked[lacking])
             if len(rows):
+                self._at = at % count
                 yield shard, lacking[here], rows
                 lacking = lacking[~here]
 
@@ -149,7 +163,7 @@ class Shards:
         """Know this of an item; written when a shard is full, or has waited."""
         if self._closed:
             return
-        self.pending.append((_marks(way, [item]).tobytes(), value, lost))
+        self.pending[_marks(way, [item]).tobytes()] = (value, lost)
         self._bytes += value.nbytes
         now = time.monotonic()
         if self._bytes >= SHARD or now - self._since >= max(SECONDS, SHARE * (now - self._began)):
@@ -165,29 +179,30 @@ class Shards:
         self._bytes = 0
         try:
             self._make_room(len(data))
-            if not (self.folder / ABOUT).exists():
-                write(self.folder / ABOUT, json.dumps(dict(self.about()), ensure_ascii=False, indent=2))
             path = self.folder / f"{time.time_ns():019d}-{secrets.token_hex(4)}{_ENDING}"
             with writing(path) as file:
                 file.write(data)
+            if not self.told():
+                write(self.folder / ABOUT, json.dumps(dict(self.about()), ensure_ascii=False, indent=2))
         except Unavailable as error:
             self._closed = True
             self.say(f"embeddings are not stored any more: {error}")
             return
+        self._use()
         if shard := _read(path):
             self._shards.append(shard)
 
     def told(self) -> Mapping[str, Any]:
         """What ``about`` said when the first shard was written; nothing before."""
-        with suppress(OSError, ValueError):
-            found: Mapping[str, Any] = json.loads((self.folder / ABOUT).read_bytes())
-            return found
-        return {}
+        return _told(self.folder / ABOUT) or {}
+
+    def _use(self) -> None:
+        with suppress(OSError):
+            os.utime(self.folder / ABOUT)  # when it was last used
 
     @cached_property
     def _shards(self) -> list[_Shard]:
-        with suppress(OSError):
-            os.utime(self.folder / ABOUT)  # when it was last used
+        self._use()
         return [shard for path in sorted(self.folder.glob(f"*{_ENDING}")) if (shard := _read(path))]
 
     def _make_room(self, size: int) -> None:
@@ -195,15 +210,16 @@ class Shards:
 
         :raises Unavailable: when they do not.
         """
+        own = _size(self.folder) + size
+        if own > self.limit:
+            raise Unavailable(f"the store is bounded to {self.limit / 2**30:g} GiB ($JBENCH_STORE_GIB)")
         others = [one for one in stored() if one.folder != self.folder]
-        used = _size(self.folder) + size + sum(one.size for one in others)
-        for one in sorted(others, key=lambda one: one.used):
+        used = own + sum(one.size for one in others)
+        for one in reversed(others):
             if used <= self.limit:
                 break
             remove(one)
             used -= one.size
-        if used > self.limit:
-            raise Unavailable(f"the store is bounded to {self.limit / 2**30:g} GiB ($JBENCH_STORE_GIB)")
 
 
 @dataclass(frozen=True)
@@ -253,18 +269,22 @@ def limit() -> int:
 def stored() -> list[Stored]:
     """All that the store holds, what was used last first."""
     found = []
-    for path in root().glob(f"*/{ABOUT}"):
+    for folder in root().glob("*/"):
+        about = _told(folder / ABOUT)
         with suppress(OSError):
-            found.append(Stored(path.parent, _said(path), _size(path.parent), path.stat().st_mtime))
+            used = (folder / ABOUT if about else folder).stat().st_mtime
+            unsaid = {"model": UNSAID, "revision": "", "settings": {}}
+            found.append(Stored(folder, about or unsaid, _size(folder), used))
     return sorted(found, key=lambda one: -one.used)
 
 
-def _said(path: Path) -> Mapping[str, Any]:
-    with suppress(ValueError):
+def _told(path: Path) -> Mapping[str, Any] | None:
+    """What an ``about.json`` says, where it is one."""
+    with suppress(OSError, ValueError):
         about = json.loads(path.read_bytes())
         if isinstance(about, dict) and {"model", "revision", "settings"} <= about.keys():
             return about
-    return {"model": UNSAID, "revision": "", "settings": {}}
+    return None
 
 
 def _size(folder: Path) -> int:
@@ -282,13 +302,17 @@ def remove(one: Stored) -> None:
 
 @dataclass(frozen=True)
 class _Shard:
-    """An open shard: marks in rising order of their first half, and in which row the item of each stands."""
+    """A shard: marks in rising order of their first half, and in which row the item of each stands.
+
+    ``held`` maps the values, each time anew: what stays mapped keeps a file open, and there may be many shards.
+    """
 
     marks: UInt64
     row: Int64
     lost: Int32
     starts: Int64 | None
-    held: np.ndarray[Any, Any]
+    width: int
+    held: Callable[[], np.ndarray[Any, Any]]
     bfloat16: bool
 
     def places(self, asked: UInt64) -> tuple[Any, Int64]:
@@ -303,12 +327,13 @@ class _Shard:
         if self.starts is None:
             values = list(self.vectors(rows))
         else:
-            values = [self._wide(self.held[self.starts[row] : self.starts[row + 1]]) for row in rows]
+            held = self.held()
+            values = [self._wide(held[self.starts[row] : self.starts[row + 1]]) for row in rows]
         return list(zip(values, self.lost[rows].tolist(), strict=True))
 
     def vectors(self, rows: Int64) -> Float32:
         """float32[n, d], where each value is a vector."""
-        return self._wide(self.held[rows])
+        return self._wide(self.held()[rows])
 
     def _wide(self, values: Any) -> Float32:
         if self.bfloat16:
@@ -329,15 +354,15 @@ def _marks(way: Hashable, items: Sequence[Any]) -> UInt64:
     return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
 
 
-def _serialized(pending: Sequence[tuple[bytes, Float32, int]], dtype: str) -> bytes:
+def _serialized(pending: Mapping[bytes, _Known], dtype: str) -> bytes:
     from safetensors.numpy import save
 
-    values = [value for _, value, _ in pending]
+    values = [value for value, _ in pending.values()]
     matrices = values[0].ndim == 2
     held, kind = _narrowed(np.concatenate(values) if matrices else np.stack(values), dtype)
     tensors: dict[str, np.ndarray[Any, Any]] = {
-        "marks": np.frombuffer(b"".join(mark for mark, _, _ in pending), np.uint64).reshape(-1, 2),
-        "lost": np.array([lost for _, _, lost in pending], np.int32),
+        "marks": np.frombuffer(b"".join(pending), np.uint64).reshape(-1, 2),
+        "lost": np.array([lost for _, lost in pending.values()], np.int32),
         "values": held,
     }
     if matrices:
@@ -358,7 +383,7 @@ def _narrowed(values: Float32, dtype: str) -> tuple[np.ndarray[Any, Any], str]:
 
 
 def _read(path: Path) -> _Shard | None:
-    """An open shard; None for a file that is none, or is not whole."""
+    """An open shard; None for a file that is none, is not whole, or does not hold together."""
     try:
         with open(path, "rb") as file:
             size = int.from_bytes(file.read(8), "little")
@@ -366,12 +391,21 @@ def _read(path: Path) -> _Shard | None:
                 return None
             header = json.loads(file.read(size))
         held = {name: _mapped(path, 8 + size, told) for name, told in header.items() if name != "__metadata__"}
-        marks, lengths = np.array(held["marks"]), held.get("lengths")
-        order = np.argsort(marks[:, 0], kind="stable")
+        marks, lost, values, lengths = (
+            np.array(held["marks"]),
+            np.array(held["lost"]),
+            held["values"],
+            held.get("lengths"),
+        )
         starts = None if lengths is None else np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        rows = len(values) if starts is None else len(starts) - 1
+        if not rows == len(marks) == len(lost) > 0 or (starts is not None and starts[-1] != len(values)):
+            return None
+        order = np.argsort(marks[:, 0], kind="stable")
         bfloat16 = header["__metadata__"]["values"] == "bfloat16"
-        return _Shard(marks[order], order, np.array(held["lost"]), starts, held["values"], bfloat16)
-    except (OSError, ValueError, KeyError, TypeError):
+        again = partial(_mapped, path, 8 + size, header["values"])
+        return _Shard(marks[order], order, lost, starts, values.shape[-1], again, bfloat16)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
 
 

@@ -325,7 +325,7 @@ class Run:
         if bad := np.flatnonzero(~np.isfinite(scores)).tolist():
             where = f"query {queries[query[bad[0]]]!r}, document {documents[document[bad[0]]]!r}"
             raise InvalidScores(f"{len(bad)} of {len(scores)} scores are not finite, first for {where}")
-        order = np.lexsort((-_places(documents, document), -scores, query))
+        order = _order(query, scores, lambda tied: _places(documents, document[tied]))
         query, document, scores = query[order], document[order], scores[order]
         pairs = np.sort(query * max(len(documents), 1) + document)
         if twice := pairs[:-1][pairs[1:] == pairs[:-1]].tolist():
@@ -373,6 +373,20 @@ class Run:
 
     def __len__(self) -> int:
         return len(self.index)
+
+
+def _order(query: Int64, scores: Float32, places: Callable[[Int64], Int64]) -> Int64:
+    """Rows by rising query, then falling score; of rows that tie, by falling ``places``, asked of these alone."""
+    bits = (scores + np.float32(0)).view(np.int32).astype(np.int64)  # 0 and -0 tie
+    rising = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # in whose order the numbers are that the bits mean
+    key = (query.astype(np.int64) << 32) + (2**31 - 1 - rising)
+    order: Int64 = np.argsort(key)
+    key = key[order]
+    same = np.concatenate([[False], key[1:] == key[:-1], [False]])
+    among = np.flatnonzero(same[1:] | same[:-1])
+    tied = order[among]
+    order[among] = tied[np.lexsort((-places(tied), key[among]))]
+    return order
 
 
 def _places(documents: Sequence[str], document: Int64) -> Int64:

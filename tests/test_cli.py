@@ -326,7 +326,9 @@ def test_tasks_and_models_are_listed_for_people_and_programs(tmp_path):
         next(row for row in models if row["model"] == "cl-nagoya/ruri-(small|base|large)")["prompts"]["query"]
         == "クエリ: "
     )
-    assert "bm25:char-bigram" in jbench("models", cwd=tmp_path).stdout
+    shown = jbench("models", cwd=tmp_path).stdout
+    assert "bm25:char-bigram" in shown
+    assert "bert-mini" in shown
 
 
 def test_a_board_is_written_checked_and_found_stale(tmp_path):
@@ -412,7 +414,7 @@ def test_ctrl_c_ends_with_130_keeps_what_is_finished_and_goes_on(tmp_path):
     assert running.returncode == 130
     assert (
         errors.splitlines()[-1]
-        == "stopped; what was finished is saved, and the same command goes on (train: with --resume)"
+        == "stopped; what was finished or stored stays, and the same command goes on (train: with --resume)"
     )
     assert "Traceback" not in errors
     done = jbench(*command, cwd=tmp_path, env={"SLOW": "0"})

@@ -9,7 +9,7 @@ from jbench.encode import Encoder, Reader, Tokenized, batches
 from jbench.models.dense import dense
 from jbench.models.locate import locate
 from jbench.models.options import Options
-from jbench.store import Memory
+from jbench.store import Memory, Shards
 from jbench.types import InvalidScores, Unavailable, silent
 from tests.tiny import CORPUS
 
@@ -198,3 +198,13 @@ def test_nothing_is_loaded_when_nothing_is_new():
     encoder = Encoder(lambda: pytest.fail("weights were loaded"), silent, kept=kept)
     assert [v.tolist() for v in encoder(["bb", "a", "a"])] == [[2, 98], [1, 97], [1, 97]]
     assert encoder.tally.rates() == {"reused": 2}
+
+
+def test_windows_leave_it_to_the_store_when_to_write(tmp_path):
+    shelf = Shards(tmp_path, lambda: {"model": "m", "revision": "", "settings": {}}, "float32", 1 << 30, print)
+    encode, _ = letters(kept=shelf)
+    with encode.gathering():
+        for text in "abc":
+            encode([text])
+        assert not list(tmp_path.glob("*.safetensors"))
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1

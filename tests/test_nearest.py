@@ -20,12 +20,14 @@ def vectors(count, dimension, seed, kind):
         found = np.sign(found) * (1 + 2.0**-8) * 2.0 ** draw.integers(-3, 4, found.shape)
     elif kind == "alike":
         found = 1 + found / 1000
+    elif kind == "one way":
+        found += 4
     elif kind == "of all lengths":
         found *= 10.0 ** draw.uniform(-6, 6, (count, 1))
     return found.astype(np.float32)
 
 
-KINDS = st.sampled_from(["usual", "halfway", "alike", "of all lengths"])
+KINDS = st.sampled_from(["usual", "halfway", "alike", "one way", "of all lengths"])
 
 
 @settings(deadline=None)
@@ -36,7 +38,10 @@ def test_nothing_that_reaches_the_score_is_left_out(data):
     queries, documents = vectors(5, d, seed, kind), vectors(200, d, seed + 1, kind)
     exact = similarity.matrix(name, queries.astype(np.float64))(documents.astype(np.float64))
     last = np.sort(exact, axis=1)[:, -k].astype(np.float32)
-    query, document, scores = Nearest(name, queries, k)(documents, last)
+    near = Nearest(name, queries, k)
+    if data.draw(st.booleans()):
+        near(vectors(20, d, seed + 2, kind), None)  # in which it looks where documents lie
+    query, document, scores = near(documents, last)
     found = np.zeros(exact.shape, bool)
     found[query, document] = True
     lengths = 1 if name == "cosine" else np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(documents, axis=1)
@@ -63,7 +68,7 @@ def test_windows_change_nothing_and_copies_tie(data):
 
     cuts = sorted(data.draw(st.sets(st.integers(160, 299), max_size=4)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "FEW", 1)  # each pair by itself
+        patch.setattr(module, "FEW", data.draw(st.sampled_from([1, 4, 32])))  # from when on float32 leaves fewer
         whole, parts = run([]), run(cuts)
     assert whole.to_dict() == parts.to_dict()
     of = {name: i for i, name in enumerate(ids)}

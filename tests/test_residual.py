@@ -101,3 +101,9 @@ def test_windows_change_nothing_of_what_is_stored(colbert_native, monkeypatch):
 def test_other_bits_are_refused(colbert_native):
     with pytest.raises(UsageError, match="unknown document_bits '4'; known: 16, 2"):
         open_model(str(colbert_native), Options(settings={"document_bits": "4"}))
+
+
+def test_pairs_are_not_scored_as_a_corpus_is_stored(colbert_native):
+    model = open_model(str(colbert_native), Options(settings={"document_bits": "2"}))
+    with pytest.raises(UsageError, match="document_bits=2 says how a corpus is stored that is searched; leave it out"):
+        model.score([("a", "b")], ("query", "document"))

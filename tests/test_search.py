@@ -39,12 +39,12 @@ def test_every_window_gives_what_a_sort_gives(data):
 @pytest.mark.parametrize(
     ("k", "memory", "each", "most", "widths"),
     [
-        (1, 2400, 0, 100, [10, 10, 5]),  # of 10 queries a document's scores take 10 * 4 * 6 bytes
-        (1, 2400, 960, 100, [2] * 12 + [1]),
-        (1, 1 << 30, 0, 100, [12, 12, 1]),  # 120 scores
-        (20, 1 << 30, 0, 100, [20, 5]),  # as wide as what is kept
-        (20, 2400, 0, 100, [10, 10, 5]),
-        (20, 1 << 30, 0, 8, [8, 8, 8, 1]),
+        (1, 2400, 0, 100, [8, 8, 9]),  # of 10 queries a document's scores take 10 * 4 * 6 bytes
+        (1, 2400, 960, 100, [1] + [2] * 12),
+        (1, 1 << 30, 0, 100, [8, 8, 9]),  # 120 scores
+        (20, 1 << 30, 0, 100, [12, 13]),  # as wide as what is kept
+        (20, 2400, 0, 100, [8, 8, 9]),
+        (20, 1 << 30, 0, 8, [6, 6, 6, 7]),
         (20, 1, 0, 100, [1] * 25),
     ],
 )

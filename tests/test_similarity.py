@@ -36,6 +36,17 @@ def test_dense_similarities_are_the_librarys(name):
     assert np.abs(similarity.pairwise(name, a, b[:7]) - paired).max() < 1e-5
 
 
+@pytest.mark.parametrize("name", ["euclidean", "manhattan"])
+def test_a_distance_is_the_same_in_whatever_window(name):
+    draw = np.random.default_rng(0)
+    a, b = (30 * draw.standard_normal((60, 64)).astype(np.float32) for _ in "ab")
+    b[7] = a[3]
+    compare = similarity.matrix(name, a)
+    whole = compare(b)
+    assert whole[3, 7] == 0
+    assert (np.hstack([compare(b[start : start + 20]) for start in (0, 20, 40)]) == whole).all()
+
+
 QUERIES = [np.float32([[1, 0], [0, 1]]), np.float32([[1, 0]])]
 DOCUMENTS = [np.float32([[0.5, -1], [-0.5, 0.25]]), np.float32([[-1, -0.5]]), np.zeros((0, 2), np.float32)]
 LATE = {

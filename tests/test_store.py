@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from jbench import open_model, store
 from jbench.encode import Encoder, Reader, Tokenized
@@ -24,7 +25,8 @@ PAIRS = [(a, b) for a in CORPUS[:4] for b in CORPUS[:4]]
 
 
 def shelf(facts="a model", dtype="float32", say=None):
-    return store.opened({"is": facts}, lambda: {"model": facts}, dtype, say or pytest.fail)
+    about = {"model": facts, "revision": "", "settings": {}}
+    return store.opened({"is": facts}, lambda: about, dtype, say or pytest.fail)
 
 
 def test_what_is_added_is_found_by_another_process_of_the_same_model():
@@ -87,6 +89,38 @@ def test_a_torn_shard_is_as_if_it_were_not_there():
     assert [known and known[0].tolist() for known in shelf().find("", ["0", "1", "2"])] == [None, None, [2.0]]
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"marks": np.zeros((0, 2), np.uint64)},
+        {"lost": np.zeros(5, np.int32)},
+        {"values": np.zeros((), np.float32)},
+        {"lengths": np.int32([4095, 4095])},
+        {"lengths": np.int32([1])},
+    ],
+)
+def test_a_shard_that_does_not_hold_together_is_as_if_it_were_not_there(broken):
+    one = shelf()
+    for text in "ab":
+        one.add("", text, np.float32([[1, 2], [3, 4]]), 0)
+    one.flush()
+    (path,) = one.folder.glob("*.safetensors")
+    save_file({**load_file(path), **broken}, path, {"values": "float32"})
+    assert shelf().find("", ["a", "b"]) == [None, None]
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps"])
+def test_a_device_that_is_not_there_is_refused_also_where_all_is_stored(dense_bert, device, tmp_path):
+    import torch
+
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("this machine has one")
+    run = ("run", dense_bert, "--task", "mini-qa", "--overwrite")
+    jbench(*run, cwd=tmp_path)
+    refused = jbench(*run, "--device", device, cwd=tmp_path, code=2)
+    assert f"--device {device}: this torch sees no {device.partition(':')[0].upper()} device" in refused.stderr
+
+
 def test_what_was_used_longest_ago_is_removed_first(monkeypatch):
     wide = np.zeros(1024, np.float32)
     monkeypatch.setenv("JBENCH_STORE_GIB", str(11_000 / 2**30))
@@ -100,6 +134,56 @@ def test_what_was_used_longest_ago_is_removed_first(monkeypatch):
     third.add("", "t", wide, 0)
     third.flush()
     assert sorted(one.about["model"] for one in store.stored()) == ["old", "third"]
+
+
+def test_a_store_too_small_for_one_model_leaves_the_others(monkeypatch):
+    one = shelf("old")
+    one.add("", "t", np.zeros(4, np.float32), 0)
+    one.flush()
+    monkeypatch.setenv("JBENCH_STORE_GIB", "0")
+    other = shelf("new", say=lambda message: None)
+    other.add("", "t", np.zeros(4, np.float32), 0)
+    other.flush()
+    assert [one.about["model"] for one in store.stored()] == ["old"]
+
+
+def test_many_shards_are_read_with_few_files_open():
+    one = shelf()
+    for i in range(60):
+        one.add("", str(i), np.float32([i]), 0)
+        one.flush()
+    again = shelf()
+    before = len(os.listdir("/proc/self/fd"))
+    assert [known[0].tolist() for known in again.find("", [str(i) for i in range(60)])] == [[i] for i in range(60)]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_waits_to_be_written_is_known():
+    one = shelf()
+    one.add("", "a", np.float32([1]), 2)
+    (known,) = one.find("", ["a"])
+    assert (known[0].tolist(), known[1]) == ([1.0], 2)
+    assert not list(one.folder.glob("*.safetensors"))
+
+
+def test_a_shard_that_another_process_removes_is_as_if_it_were_not_there():
+    one = shelf()
+    one.add("", "a", np.float32([1]), 0)
+    one.flush()
+    for path in one.folder.glob("*.safetensors"):
+        path.unlink()
+    assert one.find("", ["a"]) == [None]
+    assert one.table("", ["a"]) is None
+
+
+def test_what_says_whose_values_these_are_is_written_again_where_it_is_gone():
+    one = shelf()
+    for text in ("a", "b"):
+        one.add("", text, np.float32([1]), 0)
+        one.flush()
+        assert one.told()["model"]
+        (one.folder / store.ABOUT).write_text("[]")
+    assert one.told() == {}
 
 
 def test_a_store_that_is_full_says_so_once_and_the_work_goes_on(monkeypatch):
@@ -246,12 +330,13 @@ def test_what_is_stored_is_shown_and_removed(dense_bert, tmp_path):
     assert json.loads(jbench("models", "--stored", "--json", cwd=tmp_path).stdout) == []
 
 
-@pytest.mark.parametrize("about", ["", "[]", '{"model": "half"}'])
+@pytest.mark.parametrize("about", [None, "", "[]", '{"model": "half"}'])
 def test_a_folder_that_does_not_say_what_it_holds_is_shown_and_removed_too(tmp_path, monkeypatch, about):
     monkeypatch.setenv("JBENCH_HOME", str(tmp_path))
     folder = store.root() / "0"
     folder.mkdir(parents=True)
-    (folder / store.ABOUT).write_text(about)
+    if about is not None:
+        (folder / store.ABOUT).write_text(about)
     (row,) = json.loads(jbench("models", "--stored", "--json", cwd=tmp_path).stdout)
     assert row["model"] == "unknown"
     jbench("models", "--prune", "unknown", cwd=tmp_path)

@@ -61,7 +61,7 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code in (INTERRUPTED, TERMINATED):
             print(
-                "stopped; what was finished is saved, and the same command goes on (train: with --resume)",
+                "stopped; what was finished or stored stays, and the same command goes on (train: with --resume)",
                 file=sys.stderr,
             )
         raise

@@ -50,16 +50,18 @@ def models(
         _print_exposure(results, task_dir or [], json)
         return
     from jbench.models.load import BUILT_IN
+    from jbench.models.locate import shipped
     from jbench.models.prompts import families
 
-    rows: list[dict[str, Any]] = [{"model": m, "what": "built in, no weights", "prompts": {}} for m in BUILT_IN]
+    named = {**dict.fromkeys(BUILT_IN, "built in, no weights"), **dict.fromkeys(shipped(), "comes with jbench")}
+    rows: list[dict[str, Any]] = [{"model": m, "what": what, "prompts": {}} for m, what in named.items()]
     rows += [
         {"model": pattern, "what": f"family {family.name}", "prompts": family.prompts}
         for family in families()
         for pattern in family.match
     ]
     measured = {result.model: f"measured, {result.adapter}" for result in all_results(results)}
-    rows += [{"model": m, "what": what, "prompts": {}} for m, what in measured.items() if m not in BUILT_IN]
+    rows += [{"model": m, "what": what, "prompts": {}} for m, what in measured.items() if m not in named]
     print_rows(rows, json, ("model", "what", "prompts"))
 
 

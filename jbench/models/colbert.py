@@ -151,7 +151,14 @@ class ColBERT:
     weights: Weights
 
     def score(self, pairs: Sequence[tuple[str, str]], roles: tuple[str, str]) -> Float32:
-        """MaxSim of each pair, in float32; documents are held a window at a time."""
+        """MaxSim of each pair, in float32; documents are held a window at a time.
+
+        :raises UsageError: where documents are to be compared as stored in 2 bits, which is learnt from a corpus.
+        """
+        if self._bits == "2":
+            raise UsageError(
+                "document_bits=2 says how a corpus is stored that is searched; leave it out to score pairs"
+            )
         left = list(dict.fromkeys(pair[0] for pair in pairs))
         right = sorted(dict.fromkeys(pair[1] for pair in pairs), key=len, reverse=True)
         at_left, at_right = ({text: i for i, text in enumerate(side)} for side in (left, right))
@@ -160,13 +167,13 @@ class ColBERT:
         )
         asked = self._encode(left, "query", "encode")
         scores = np.zeros(len(pairs), np.float32)
-        stored = self._stored(right)
-        for span in self._spans(1, len(right), 1):
-            held = self._hold(right[span], stored)
-            mine = np.flatnonzero((document >= span.start) & (document < span.stop))
-            wanted = [asked[q] for q in query[mine].tolist()]
-            against = [held[d - span.start] for d in document[mine].tolist()]
-            scores[mine] = similarity.late_pairwise(self._compared, wanted, against, self.weights.device)
+        with self._encoder.gathering():
+            for span in self._spans(1, len(right), 1):
+                held = self._hold(right[span])
+                mine = np.flatnonzero((document >= span.start) & (document < span.stop))
+                wanted = [asked[q] for q in query[mine].tolist()]
+                against = [held[d - span.start] for d in document[mine].tolist()]
+                scores[mine] = similarity.late_pairwise(self._compared, wanted, against, self.weights.device)
         return scores
 
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
@@ -179,7 +186,8 @@ class ColBERT:
             for span in self._spans(len(asked), len(documents), k):
                 yield compare(self._hold(documents.texts[span], stored))
 
-        return top_k(queries.ids, documents.ids, windows(), k)
+        with self._encoder.gathering():
+            return top_k(queries.ids, documents.ids, windows(), k)
 
     def report(self) -> dict[str, Any]:
         """Texts cut, rates, cost and the device since the last call; nothing before the first."""
@@ -189,28 +197,31 @@ class ColBERT:
     def _compared(self) -> str:
         return str(self.card.settings["similarity"])
 
+    @property
+    def _bits(self) -> str | None:
+        return self.card.settings.get("document_bits")
+
     def _spans(self, queries: int, documents: int, k: int) -> Iterator[slice]:
         options, sizes = self.weights.options, self.weights.sizes
         longest = self.card.settings["document_length"] or sizes.get("longest_input") or _LONGEST
         each = _BYTES * longest * sizes.get("dimension", 1)
         return spans(queries, documents, k, options.track, options.memory, each, _DOCUMENTS_AT_ONCE)
 
-    def _hold(self, texts: Sequence[str], stored: Residual | None) -> list[Float32]:
+    def _hold(self, texts: Sequence[str], stored: Residual | None = None) -> list[Float32]:
         """Documents as they are compared: as computed, or as they are after they were stored in fewer bits."""
         tally = self.weights.tally
         with tally.preparing():
             held = self._encode(texts, "document", "")
             if stored is None:
                 tally.hold(held)
-                half = self.card.settings.get("document_bits") == "16"
-                return [value.astype(np.float16).astype(np.float32) for value in held] if half else held
+                return [value.astype(np.float16).astype(np.float32) for value in held] if self._bits == "16" else held
             tally.documents += len(held)
             tally.stored += sum(map(len, held)) * stored.bytes_per_vector / 2
             return stored.read_back(held)
 
     def _stored(self, texts: Sequence[str]) -> Residual | None:
         """How documents are stored in 2 bits, learnt from some of them; None where they are not."""
-        if self.card.settings.get("document_bits") != "2" or not len(texts):
+        if self._bits != "2" or not len(texts):
             return None
         with self.weights.tally.preparing():
             order = np.random.default_rng(0).permutation(len(texts))

@@ -47,7 +47,7 @@ class CrossEncoder:
     @cached_property
     def _encoder(self) -> Encoder:
         weights = self.weights
-        kept = weights.kept if weights.options.store else Memory(0)  # no pair comes twice in one run
+        kept = weights.kept if weights.options.store else Memory(0)  # a pair seldom comes twice in one run
         return Encoder(
             self._reader, weights.options.track, weights.tally, kept, lambda pair: len(pair[0]) + len(pair[1])
         )

@@ -54,14 +54,15 @@ class Dense:
         each = _BYTES * asked.shape[1]
         options = self.weights.options
         best = Best(queries.ids, documents.ids, k)
-        for span in spans(len(asked), len(documents), k, options.track, options.memory, each, tokens.TEXTS_AT_ONCE):
-            with self.weights.tally.preparing():
-                held = self._encode(documents.texts[span], "document", label="")
-            self.weights.tally.hold(held)
-            if near:
-                best.add_found(len(held), *near(held, best.last))
-            else:
-                best.add(compare(held))
+        with self._encoder.gathering():
+            for span in spans(len(asked), len(documents), k, options.track, options.memory, each, tokens.TEXTS_AT_ONCE):
+                with self.weights.tally.preparing():
+                    held = self._encode(documents.texts[span], "document", label="")
+                self.weights.tally.hold(held)
+                if near:
+                    best.add_found(len(held), *near(held, best.last))
+                else:
+                    best.add(compare(held))
         return best.run()
 
     def report(self) -> dict[str, Any]:

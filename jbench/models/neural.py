@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
 from typing import Any
 
@@ -26,7 +27,8 @@ from jbench.types import Card, Unavailable, UsageError, unknown
 DEVICES = ("cpu", "cuda", "mps", "xpu", "npu", "hpu")
 LENGTHS = ("max_length", "query_length", "document_length")
 _UNSAID = ("skiplist", "adapter_revision")
-_LIBRARIES = ("sentence-transformers", "torch", "transformers")
+_LIBRARIES = ("sentence-transformers", "tokenizers", "torch", "transformers")
+_WORDS = ("fugashi", "ipadic", "unidic", "unidic-lite", "SudachiPy", "SudachiDict-core")  # what finds a text's words
 _SIZES = ("parameters", "dimension", "longest_input")
 _DRIVERS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
 _ABSOLUTE = {"bert", "roberta", "xlm-roberta", "distilbert", "luke", "mluke", "electra", "camembert"}
@@ -182,6 +184,11 @@ class Weights:
         # What compares vectors touches none of them.
         settings = {key: value for key, value in card.settings.items() if key not in ("similarity", "document_bits")}
         versions = {name: version(name) for name in _LIBRARIES}
+        own = self.checkpoint.read(f"{self.checkpoint.home}/tokenizer_config.json")
+        if str(own.get("tokenizer_class")).startswith("BertJapanese"):
+            for name in _WORDS:
+                with suppress(PackageNotFoundError):
+                    versions[name] = version(name)
         facts = {"revision": card.revision, "adapter": card.adapter, "settings": settings, "versions": versions}
         return opened(
             facts, lambda: {"model": card.model, **facts, **self.sizes}, card.settings["dtype"], self.options.say
@@ -194,17 +201,20 @@ class Weights:
     @property
     def sizes(self) -> dict[str, int]:
         """``parameters``, and what ``shape`` says; where no weights are loaded, as the store was told them."""
-        if "module" not in vars(self):
-            told = self.kept.told()
+        if "module" not in vars(self) and (told := self.kept.told()):
             return {key: told[key] for key in _SIZES if key in told}
         found = {"parameters": sum(p.numel() for p in self.module.parameters()), **self.shape(self.module)}
         return {key: found[key] for key in _SIZES if found.get(key) is not None}
 
     @property
     def device(self) -> str:
-        """Where it computes: as asked, else on a GPU that torch sees, else on the CPU."""
-        if self.options.device:
-            return self.options.device
+        """Where it computes: as asked, else on a GPU that torch sees, else on the CPU.
+
+        :raises UsageError: for a kind of GPU asked for that torch does not see.
+        """
+        if asked := self.options.device:
+            _check_device(asked)
+            return asked
         if "torch" not in sys.modules and sys.platform == "linux" and not any(map(os.path.exists, _DRIVERS)):
             return "cpu"  # and torch, which takes a second to import, need not be asked
         import torch
@@ -223,8 +233,6 @@ class Weights:
         library.set_verbosity_error()  # type: ignore[no-untyped-call] # what matters is checked and said here
         logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
         device = self.device
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise UsageError(f"--device {device}: this torch sees no CUDA device; leave it out, or use cpu")
         arguments = {
             "model_kwargs": {"dtype": getattr(torch, self.card.settings["dtype"]), "use_safetensors": True},
             "trust_remote_code": self.options.trust_remote_code,
@@ -295,6 +303,15 @@ class Weights:
             "setup": tally.setup,
             "cost": cost,
         }
+
+
+def _check_device(device: str) -> None:
+    kind = device.partition(":")[0]
+    if kind in ("cuda", "mps"):
+        import torch
+
+        if not (torch.cuda if kind == "cuda" else torch.backends.mps).is_available():
+            raise UsageError(f"--device {device}: this torch sees no {kind.upper()} device; leave it out, or use cpu")
 
 
 def _check_reading(card: Card, module: Any) -> None:

@@ -18,7 +18,8 @@ class Options:
 
     ``training`` is what ``--trained-on`` declares (see `jbench.manifest`). ``store``: values are kept on disk, for
     every later run (`jbench.store`). ``memory`` is how many bytes a search may hold at once, beside the texts, the
-    queries and what is found.
+    queries, what is found, and what is kept of texts (`jbench.store`: up to `REMEMBERED`, or to three times `SHARD`
+    while it is written).
     """
 
     name: str | None = None

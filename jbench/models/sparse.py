@@ -35,6 +35,8 @@ class Sparse:
 
     def score(self, pairs: Sequence[tuple[str, str]], roles: tuple[str, str]) -> Float32:
         """Similarity of each pair's two sparse vectors, in float32."""
+        if not len(pairs):
+            return np.zeros(0, np.float32)
         asked = self._encode([pair[0] for pair in pairs], roles[0])
         held = self._hold([pair[1] for pair in pairs], roles[1])
         return np.asarray(asked.multiply(held).sum(axis=1), np.float32).ravel()
@@ -47,7 +49,8 @@ class Sparse:
             (asked @ self._hold(documents.texts[span], "document", "").T).toarray()
             for span in spans(len(queries), len(documents), k, options.track, options.memory, most=tokens.TEXTS_AT_ONCE)
         )
-        return top_k(queries.ids, documents.ids, windows, k, floor=0.0)
+        with self._encoder.gathering():
+            return top_k(queries.ids, documents.ids, windows, k, floor=0.0)
 
     def report(self) -> dict[str, Any]:
         """Texts cut, rates, cost and the device since the last call; nothing before the first."""

@@ -40,7 +40,7 @@ def pad(tokenizer: Any, rows: Sequence[Mapping[str, list[int]]], device: Any) ->
     import torch
 
     lengths = np.array([len(row[_IDS]) for row in rows])
-    places = np.arange(lengths.max())
+    places = np.arange(max(1, lengths.max()))  # no tokens at all would be no batch
     right = tokenizer.padding_side == "right"
     kept = places < lengths[:, None] if right else places >= lengths.max() - lengths[:, None]
     fill = {_IDS: tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}

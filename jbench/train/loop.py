@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jbench.files import writing_folder
-from jbench.memory import keep_memory
+from jbench.memory import keep_memory, out_of_memory
 from jbench.models.checkpoint import Checkpoint
 from jbench.train import colbert, contrastive, reranker, running, simcse
 from jbench.train.base import open_base
@@ -171,8 +171,7 @@ def _memory(recipe: Recipe, prepared: Prepared) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # torch has an error of its own on a GPU, and none on a CPU.
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
+        if not out_of_memory(error):
             raise
         rows = recipe.mini_batch or prepared.micro
         way = (

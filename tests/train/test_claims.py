@@ -332,7 +332,9 @@ def test_a_signal_reaches_the_command_once_and_the_same_command_goes_on(number, 
     _, errors = running.communicate(timeout=60)
     assert running.returncode == exits
     assert log(tmp_path) == [*DONE[:2], f"saved after {number.name}"]
-    assert errors.splitlines()[-1].startswith("stopped; what was finished is saved, and the same command goes on")
+    assert errors.splitlines()[-1].startswith(
+        "stopped; what was finished or stored stays, and the same command goes on"
+    )
     subprocess.run(orders, **given, check=False)
     assert log(tmp_path)[3:] == [f"{DONE[1]} --resume", *DONE[2:]]
 
