@@ -200,7 +200,8 @@ class Encoder:
         if not new:
             return
         reader = self.reader()
-        advance = (self.track if label else silent)(label, len(new))
+        known = f" ({len(distinct) - len(new):,} known)" if len(new) < len(distinct) else ""
+        advance = (self.track if label else silent)(label + known, len(new))
         new = sorted(new, key=lambda i: self.size(distinct[i]), reverse=True)
         starts = [0, *range(_FIRST, len(new), _AT_ONCE), len(new)]
         chunks = [new[start:end] for start, end in pairwise(starts)]
