@@ -62,8 +62,8 @@ def _masked(output: str, **settings: object) -> str:
     """Few steps: a mean of token vectors that are still nearly random finds a passage by its words.
 
     Of one seed, after 200 steps of ``dense`` from bases of 20, 200 and 600 steps of 64 tokens and one of 2,600 of 128,
-    recall@1 on JSQuAD was 63.2, 61.1, 55.2 and 31.0, and Spearman on JSTS and JSICK fell with it: what is shown was also
-    what the steps were chosen on.
+    recall@1 on JSQuAD was 63.2, 61.1, 55.2 and 31.0, and Spearman on JSTS and JSICK fell with it: they were chosen on
+    what they are shown on.
     """
     texts = ("jaquad", "text:aozora.parquet", "text:tanaka-sentences.parquet")
     steps = {"steps": 200, "max_length": 64, "checkpoints": 1}
