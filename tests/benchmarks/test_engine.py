@@ -201,7 +201,7 @@ def test_bf16_against_fp32(benchmark, mirror, base):
         models[dtype].weights.kept.held.clear()
         models[dtype]._encode(texts, "sts")
 
-    apart = round(abs(scores[0] - scores[1]), 5)
+    apart = round(abs(float(scores[0] - scores[1])), 5)
     ratio(benchmark, lambda: encode("bf16"), lambda: encode("fp32"), rounds=5, goal=".45", spearman_apart=apart)
 
 
