@@ -380,7 +380,7 @@ def _order(query: Int64, scores: Float32, places: Callable[[Int64], Int64]) -> I
     bits = (scores + np.float32(0)).view(np.int32).astype(np.int64)  # 0 and -0 tie
     rising = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # in whose order the numbers are that the bits mean
     key = (query.astype(np.int64) << 32) + (2**31 - 1 - rising)
-    order: Int64 = np.argsort(key)
+    order: Int64 = np.argsort(key, kind="stable")
     key = key[order]
     same = np.concatenate([[False], key[1:] == key[:-1], [False]])
     among = np.flatnonzero(same[1:] | same[:-1])
