@@ -391,12 +391,8 @@ def _read(path: Path) -> _Shard | None:
                 return None
             header = json.loads(file.read(size))
         held = {name: _mapped(path, 8 + size, told) for name, told in header.items() if name != "__metadata__"}
-        marks, lost, values, lengths = (
-            np.array(held["marks"]),
-            np.array(held["lost"]),
-            held["values"],
-            held.get("lengths"),
-        )
+        marks, lost = np.array(held["marks"]), np.array(held["lost"])
+        values, lengths = held["values"], held.get("lengths")
         starts = None if lengths is None else np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         rows = len(values) if starts is None else len(starts) - 1
         if not rows == len(marks) == len(lost) > 0 or (starts is not None and starts[-1] != len(values)):

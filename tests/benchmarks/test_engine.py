@@ -367,14 +367,18 @@ def test_measures_against_another_library_alone(benchmark, peer):
     index = np.concatenate([draw.choice(20_000, 1000, replace=False) for _ in queries])
     scores = draw.standard_normal(len(index)).astype(np.float32)
     rows = queries, documents, np.repeat(np.arange(5000), 1000), index, scores
-    run = Run.ranked(*rows)
     qrels = {q: {documents[d]: 1 for d in index[1000 * i : 1000 * i + 1000 : 250]} for i, q in enumerate(queries)}
-    held = run.to_dict()
+    held = {
+        q: dict(
+            zip((documents[d] for d in index[start : start + 1000]), scores[start : start + 1000].tolist(), strict=True)
+        )
+        for q, start in zip(queries, range(0, len(index), 1000), strict=True)
+    }
     evaluator = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "map_cut.10", "recall.10,100"})
     names = ("ndcg@10", "map@10", "recall@10", "recall@100")
     theirs = [ir_measures.parse_measure(name) for name in ("nDCG@10", "AP@10", "R@10", "R@100")]
     of_ranx = ranx.Qrels(qrels), ranx.Run(held)
-    ours = measure_run(run, qrels, names).scores
+    ours = measure_run(Run.ranked(*rows), qrels, names).scores
     found = evaluator.evaluate(held)
     for mine, other in zip(names, ("ndcg_cut_10", "map_cut_10", "recall_10", "recall_100"), strict=True):
         assert ours[mine] == pytest.approx(statistics.mean(row[other] for row in found.values()), abs=1e-9)
