@@ -3,6 +3,7 @@
 import json
 import sys
 
+from tests.benchmarks.rows import device
 from tests.mteb_rows import mteb_task
 
 
@@ -12,7 +13,7 @@ def main(checkpoint, path):
 
     with open(path, encoding="utf-8") as file:
         tasks = [mteb_task(name, rows) for name, rows in json.load(file).items()]
-    found = mteb.evaluate(SentenceTransformer(checkpoint, device="cpu"), tasks, cache=None, show_progress_bar=False)
+    found = mteb.evaluate(SentenceTransformer(checkpoint, device=device()), tasks, cache=None, show_progress_bar=False)
     print(json.dumps({one.task_name: one.scores["test"][0]["main_score"] for one in found.task_results}))
 
 

@@ -71,6 +71,13 @@ def peak_mb(work):
     return round(max(0.0, most[0] - before))
 
 
+def device():
+    """Where jbench goes by itself, so that a peer goes there too."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def held_mb(key, process="self"):
     """What Linux says of a process's memory under ``key``; 0 where it says nothing."""
     try:

@@ -21,7 +21,7 @@ from jbench.registry import find_tasks
 from jbench.store import Memory
 from jbench.types import Run, Texts
 from tests import tiny
-from tests.benchmarks.rows import Command, ratio, row, seconds
+from tests.benchmarks.rows import Command, device, ratio, row, seconds
 from tests.conftest import ROOT
 from tests.mteb_rows import rows_of
 
@@ -122,7 +122,7 @@ def test_encoding_against_sentence_transformers_at_its_best_batch_size(benchmark
     from sentence_transformers import SentenceTransformer
 
     texts = texts_of("jsquad@valid1145", "jsts@train12451")
-    peer = SentenceTransformer(str(small), device="cpu")
+    peer = SentenceTransformer(str(small), device=device())
     some = texts[:: len(texts) // 2000]
     best = best_size(lambda size: peer.encode(some, batch_size=size))
     theirs = peer.encode(texts, batch_size=best)
@@ -148,7 +148,7 @@ def test_reranking_against_sentence_transformers_at_its_best_batch_size(benchmar
     )
     texts = dict(zip(data.documents.ids, data.documents.texts, strict=True))
     pairs = [(data.queries.texts[i], texts[document]) for i in range(200) for document, _ in found.rows(i)]
-    peer = CrossEncoder(str(folder), device="cpu")
+    peer = CrossEncoder(str(folder), device=device())
     best = best_size(lambda size: peer.predict(pairs[::4], batch_size=size))
     model = open_model(str(folder))
     assert np.abs(model.score(pairs, ("query", "document")) - peer.predict(pairs, batch_size=best)).max() < 1e-4
@@ -161,32 +161,67 @@ def test_reranking_against_sentence_transformers_at_its_best_batch_size(benchmar
     )
 
 
-def test_share_of_the_fp32_matrix_rate(benchmark, mirror, base):
+def matrix_rate(kind, dtype):
+    """FLOP/s of the device's own matrix product, at a BERT's widest shape and a batch's tokens."""
     import torch
 
-    texts = texts_of("jsquad@valid1145")[::4]  # fewer would be batches of few tokens, which a corpus has not
-    model = open_model(str(base))
+    one, other = (torch.randn(shape, device=kind, dtype=dtype) for shape in ((TOKENS[kind], 768), (768, 3072)))
+    wait = torch.cuda.synchronize if kind == "cuda" else lambda: None
+
+    def twenty():
+        for _ in range(20):
+            one @ other
+        wait()
+
+    twenty()
+    return 2 * 20 * one.shape[0] * other.numel() / min(seconds(twenty) for _ in "123")
+
+
+TOKENS = {"cpu": 2048, "cuda": 65536}
+ON = pytest.mark.parametrize(("kind", "dtype", "goal"), [("cpu", "fp32", ".85"), ("cuda", "bf16", ".40")])
+
+
+def name_of(kind):
+    import torch
+
+    if kind == "cuda" and device() != "cuda":
+        pytest.skip("no GPU")
+    return torch.cuda.get_device_name() if kind == "cuda" else kind
+
+
+@ON
+def test_share_of_the_matrix_rate(benchmark, mirror, base, kind, dtype, goal):
+    """12 layers of 768; each round's rate is the better of one before and one after it."""
+    import torch
+
+    name = name_of(kind)
+    texts = texts_of("jsquad@valid1145")
+    if kind == "cpu":
+        texts = texts[::4]  # fewer would be batches of few tokens, which a corpus has not
+    model = open_model(str(base), Options(device=kind, dtype=dtype))
     model._encode(texts[:20], "sts")
-    layers = [p.numel() for name, p in model.weights.module.named_parameters() if "embeddings" not in name]
-    one, other = torch.randn(2048, 768), torch.randn(768, 3072)
-
-    def rate():
-        return (
-            2
-            * 20
-            * one.shape[0]
-            * other.numel()
-            / min(seconds(lambda: [one @ other for _ in range(20)]) for _ in "123")
-        )
-
-    shares = []
+    layers = [p.numel() for key, p in model.weights.module.named_parameters() if "embeddings" not in key]
+    of_matrices = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
+    shares, rates = [], []
     for _ in range(5):
         model.weights.kept.held.clear()
         model.weights.tally.take()
-        matrix, taken = rate(), seconds(lambda: model._encode(texts, "sts"))
-        shares.append(2 * sum(layers) * model.weights.tally.tokens / taken / max(matrix, rate()))
-    padding = model.weights.tally.rates()["padding"]
-    row(benchmark, shares, goal=".85", gflops=round(matrix / 1e9), padding=padding)
+        before, taken = matrix_rate(kind, of_matrices), seconds(lambda: model._encode(texts, "sts"))
+        matrix, tokens = max(before, matrix_rate(kind, of_matrices)), model.weights.tally.tokens
+        shares.append(2 * sum(layers) * tokens / taken / matrix)
+        rates.append(round(tokens / taken))
+    of_it = {"padding": model.weights.tally.rates()["padding"], "gflops": round(matrix / 1e9)}
+    row(benchmark, shares, goal=goal, device=name, tokens_per_s=statistics.median(rates), **of_it)
+
+
+def test_seconds_of_three_tasks_on_a_gpu(benchmark, mirror, base, tmp_path):
+    """The command, nothing stored, 12 layers of 768 in bf16."""
+    name = name_of("cuda")
+    words = [word for task in TASKS for word in ("--task", task)]
+    how = ("--device", "cuda", "--dtype", "bf16", "--no-store", "--overwrite", "--results", str(tmp_path / "results"))
+    command = Command("-m", "jbench", "run", str(base), *words, *how)
+    command()
+    row(benchmark, [seconds(command) for _ in range(5)], device=name)
 
 
 def test_bf16_against_fp32(benchmark, mirror, base):
