@@ -28,24 +28,26 @@ from tests.mteb_rows import rows_of
 TASKS = ("jsts@valid1457", "jsick@test4927", "jsquad@valid1145")
 
 
-def bert(folder, layers, hidden):
-    """A sentence embedding model of random weights that reads the shipped 10,000 pieces."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(locate("bert-mini", None).folder)
-    sizes = {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": hidden // 64}
-    bare = tiny.transformer(folder / "bare", tokenizer, "BertModel", intermediate_size=4 * hidden, **sizes)
-    return tiny.sentence_transformer(folder / f"bert-{layers}x{hidden}", bare, pooling_mode="mean")
-
-
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    return bert(tmp_path_factory.mktemp("small"), 4, 256)
+    """The shipped 4 layers of 256 in float32, its tokens averaged: random ones give near ties, told apart by noise."""
+    from transformers import AutoModel, AutoTokenizer
+
+    folder, shipped = tmp_path_factory.mktemp("small"), locate("bert-mini", None).folder
+    for part in (AutoModel.from_pretrained(shipped, dtype="float32"), AutoTokenizer.from_pretrained(shipped)):
+        part.save_pretrained(folder / "bare")
+    return tiny.sentence_transformer(folder / "bert-4x256", folder / "bare", pooling_mode="mean")
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    return bert(tmp_path_factory.mktemp("base"), 12, 768)
+    """12 layers of 768, random, that read the shipped 10,000 pieces."""
+    from transformers import AutoTokenizer
+
+    folder, tokenizer = tmp_path_factory.mktemp("base"), AutoTokenizer.from_pretrained(locate("bert-mini", None).folder)
+    sizes = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+    bare = tiny.transformer(folder / "bare", tokenizer, "BertModel", **sizes)
+    return tiny.sentence_transformer(folder / "bert-12x768", bare, pooling_mode="mean")
 
 
 def best_size(work):
