@@ -375,7 +375,10 @@ _RURI_RERANKER: Rows = {**_RURI, "mini_batch": Said(8, OURS)}
 _RURI_RERANKER_1: Rows = {
     **_RURI_RERANKER,
     **_all("Ruri table 15", warm_up=0.1, epochs=1, weight_decay=0.01, max_length=256, batch_size=512),
-    **_all("Ruri table 15", hard_negatives=63, shuffle_positive=True),
+    "hard_negatives": Said(63, "Ruri table 15"),
+    "shuffle_positive": Said(
+        True, "Ruri table 15", ((False, f"{OURS}: a small reranker learns which passages are shuffled"),)
+    ),
     **_all(
         "Ruri table 3",
         data=(

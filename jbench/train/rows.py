@@ -78,7 +78,8 @@ def without_scores(rows: Any) -> Any:
 def shuffled(rows: Any, seed: int) -> Any:
     """With the sentences of every positive in another order, Ruri's augmentation ("shuffle positive").
 
-    A sentence ends with 。, ！ or ？; the report cuts with konoha. A text's order depends on it and the seed.
+    A sentence ends with 。, ！ or ？; the report cuts with konoha. A text's order depends on it and the seed. The
+    negatives keep theirs, so that a reranker can learn to tell the order from the other in place of what is asked.
     """
 
     def mixed(text: str) -> str:

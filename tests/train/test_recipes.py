@@ -54,6 +54,7 @@ def test_every_value_has_a_source_and_is_the_one_in_use(name):
         ("jacolbert", "in_batch_negatives", True, [None]),
         ("jacolbert-v2.5", "document_length", 300, [228]),
         ("ruri-base", "distil_temperature", 1.0, [0.01]),
+        ("ruri-reranker-stage1-small", "shuffle_positive", True, [False]),
         ("simcse-sup", "seed", 0, [None]),
     ],
 )
