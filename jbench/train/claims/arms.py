@@ -97,9 +97,8 @@ def _nli(output: str, base: str) -> str:
 
 
 def _first(output: str, base: str) -> str:
-    # A shuffled positive is told from negatives that are not whatever the question is: with them a reranker put a
-    # passage above another question's 84 times in 100, and above the same shuffled 51 times (without, 87 and 85); it
-    # had .12 of BM25's first ten right, where chance is .10, and .18 without (one seed, 1,000 steps).
+    # A shuffled positive is told from negatives that are not whatever the question is. With them recall@1 of BM25's
+    # first ten was 12.1, where chance is about 10, and 18.3 without (one seed).
     settings = {"steps": 1000, "shuffle_positive": "false"}
     return _train("ruri-reranker-stage1-small", output, base, "random.parquet", settings, _RERANKER)
 
@@ -120,7 +119,8 @@ def _seeded(output: str, **settings: object) -> tuple[str, str]:
 
 
 BASE = _masked("base")
-# A reranker from the short base hardly learns: of BM25's first ten recall@1 is 11.5 (one seed), and chance about 10.
+# A reranker from the short base hardly learned: of BM25's first ten recall@1 was 11.5 (one seed, positives shuffled,
+# of which more below), and chance about 10.
 LONG = _masked("base-long", steps=2600, max_length=128, checkpoints=4)
 BM25 = "jbench mine jaquad bm25:char-bigram --ranks 11-20 --output bm25.parquet"
 # A small encoder learns to match a question with a passage from passages that are about something else. From BM25's
