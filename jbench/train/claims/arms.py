@@ -119,8 +119,8 @@ def _seeded(output: str, **settings: object) -> tuple[str, str]:
 
 
 BASE = _masked("base")
-# A reranker from the short base hardly learned: of BM25's first ten recall@1 was 11.5 (one seed, positives shuffled,
-# of which more below), and chance about 10.
+# A reranker from the short base hardly learned: of BM25's first ten recall@1 was 11.5 (one seed, positives shuffled:
+# see `_first`), and chance about 10.
 LONG = _masked("base-long", steps=2600, max_length=128, checkpoints=4)
 BM25 = "jbench mine jaquad bm25:char-bigram --ranks 11-20 --output bm25.parquet"
 # A small encoder learns to match a question with a passage from passages that are about something else. From BM25's
