@@ -142,9 +142,9 @@ RRF = (
     "--dtype bf16 --output rrf.parquet",
 )
 _FIRST, _SECOND = _first("reranker-1", "ruri-pt-long.{seed}"), _second("reranker", "reranker-1.{seed}")
+_TWO_STAGES = (*RRF, RANDOM, *PRETRAINED_LONG, _FIRST, _SECOND)
 SCORED = (
-    *(*RRF, RANDOM),
-    *(command.format(seed=SEEDS[0]) for command in (*PRETRAINED_LONG, _FIRST, _SECOND)),
+    *(command.format(seed=SEEDS[0]) for command in _TWO_STAGES),
     f"jbench mine jaquad bm25:char-bigram --ranks 11-20 --sample 3 --filter ./reranker.{SEEDS[0]} "
     "--dtype bf16 --output scored.parquet",
 )
@@ -237,14 +237,8 @@ ARMS: tuple[Arm, ...] = (
         "./dense-bare.{seed}",
         RETRIEVAL,
     ),
-    _reranked(
-        "reranker",
-        "two stages, from a base of 2,600 masked steps",
-        (*RRF, RANDOM, *PRETRAINED_LONG, _FIRST, _SECOND),
-        "reranker",
-        100,
-    ),
-    _reranked("reranker-10", "the same", (*RRF, RANDOM, *PRETRAINED_LONG, _FIRST, _SECOND), "reranker", 10),
+    _reranked("reranker", "two stages, from a base of 2,600 masked steps", _TWO_STAGES, "reranker", 100),
+    _reranked("reranker-10", "the same", _TWO_STAGES, "reranker", 10),
     _reranked("reranker-1-10", "stage 1", (RANDOM, *PRETRAINED_LONG, _FIRST), "reranker-1", 10),
     _reranked(
         "reranker-2-10",
