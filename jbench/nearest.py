@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from jbench import similarity
+from jbench.cpu import bf16_units
 from jbench.types import Float32, Int64
 
 FEW = 32
@@ -34,9 +35,7 @@ def nearest(name: str, a: Float32, k: int, device: str, documents: int) -> Neare
     few = documents >= FEW * k and a.size * documents >= similarity.WORTH_TORCH
     if name not in ("cosine", "dot") or device != "cpu" or not few:
         return None
-    import torch
-
-    return Nearest(name, a, k) if torch.cpu._is_amx_tile_supported() else None
+    return Nearest(name, a, k) if bf16_units() else None
 
 
 class Nearest:

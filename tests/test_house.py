@@ -20,7 +20,7 @@ PACKAGE = Path(jbench.__file__).parent
 ROOT = PACKAGE.parent
 LINE = [
     {"types"},
-    {"files", "formats", "memory"},
+    {"cpu", "files", "formats", "memory"},
     {"cache", "lock"},
     {"metrics", "source", "manifest", "fingerprint"},
     {"arrow", "deferred"},

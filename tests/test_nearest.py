@@ -99,24 +99,21 @@ def test_what_overflows_is_named():
     ],
 )
 def test_it_is_used_where_it_pays(name, k, device, documents, there, monkeypatch):
-    import torch
-
     queries = vectors(64, 512, 0, "usual")
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    monkeypatch.setattr(module, "bf16_units", lambda: True)
     assert (nearest(name, queries, k, device, documents) is not None) == there
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(module, "bf16_units", lambda: False)
     assert nearest(name, queries, k, device, documents) is None
 
 
 def test_a_search_gives_the_same_either_way(tmp_path, monkeypatch):
-    import torch
 
     bare = tiny.bert_folder(tmp_path / "bare")
     folder = str(tiny.sentence_transformer(tmp_path / "tiny", bare, pooling_mode="mean"))
     queries = Texts(["p", "q"], ["猫はどこにいる?", "雨の日"])
     documents = Texts([f"d{i}" for i in range(90)], ["猫" * (i % 7) + "雨" * (i % 5) + "犬" for i in range(90)])
     usual = open_model(folder).search(queries, documents, 5)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    monkeypatch.setattr(module, "bf16_units", lambda: True)
     monkeypatch.setattr(similarity, "WORTH_TORCH", 0)
     monkeypatch.setattr(module, "FEW", 1)
     called = []

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jbench.cpu import bf16_units
 from jbench.files import ready, write
 from jbench.models.checkpoint import Checkpoint
 from jbench.train.prepared import devices
@@ -141,11 +142,11 @@ def _groups(recipe: Recipe, model: Any) -> list[dict[str, Any]]:
 
 
 def precision_of(recipe: Recipe) -> str:
-    """The recipe's where the device has it, else fp32. A CPU has bf16 where it has units for it (AMX)."""
+    """The recipe's where the device has it, else fp32. A CPU has bf16 where it has units for it."""
     import torch
 
     if not torch.cuda.is_available():
-        return recipe.precision if recipe.precision == "bf16" and torch.cpu._is_amx_tile_supported() else "fp32"
+        return recipe.precision if recipe.precision == "bf16" and bf16_units() else "fp32"
     if recipe.precision == "bf16" and not torch.cuda.is_bf16_supported():
         return "fp32"
     return recipe.precision

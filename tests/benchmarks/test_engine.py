@@ -15,6 +15,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from jbench import open_model, similarity
+from jbench.cpu import bf16_units
 from jbench.models.locate import locate
 from jbench.models.options import Options
 from jbench.registry import find_tasks
@@ -224,9 +225,7 @@ def test_seconds_of_three_tasks_on_a_gpu(benchmark, mirror, base, tmp_path):
 
 
 def test_bf16_against_fp32(benchmark, mirror, base):
-    import torch
-
-    if not torch.cpu._is_amx_tile_supported():
+    if not bf16_units():
         pytest.skip("this CPU has no units for bf16")
     task = find_tasks(["jsts@valid1457"])[0]
     data = task.data()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from jbench.cpu import bf16_units
 from tests.benchmarks.rows import Command, ratio
 
 STEP = """
@@ -33,8 +34,6 @@ for _ in range(10):
     ids=["attention written out against fused", "memory kept against given back", "both and bf16 against none"],
 )
 def test_ten_steps(benchmark, ours, theirs):
-    import torch
-
-    if not torch.cpu._is_amx_tile_supported():
+    if not bf16_units():
         pytest.skip("this CPU has no units for bf16")
     ratio(benchmark, Command("-c", STEP, *ours), Command("-c", STEP, *theirs), rounds=5)

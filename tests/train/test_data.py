@@ -1,5 +1,6 @@
 """Training data: what the reports read, in their form, the same in every process."""
 
+import gzip
 import json
 import lzma
 import zipfile
@@ -315,6 +316,50 @@ def test_without_network_a_folder_of_the_hub_says_where_to_put_it(monkeypatch, n
         open_set("quiz-no-mori")
 
 
+MQA = [
+    {"id": "a", "domain": "x.jp", "questions": [{"name": "送料は", "text": "", "answers": [{"text": "五百円です"}]}]},
+    {
+        "domain": "y.jp",
+        "pages": [{"questions": [{"name": "題", "text": " 本文 ", "answers": [{"text": "答"}, {"text": ""}]}]}],
+    },
+    {
+        "name": "返品は",
+        "answers": [{"text": "七日まで", "is_accepted": True}, {"text": "七日まで"}, {"text": "店に聞く"}],
+    },
+    {"name": "答えがない", "answers": []},
+    {"name": None, "text": None, "answers": [{"text": "問いがない"}]},
+]
+
+
+def test_mqa_is_read_as_its_makers_pack_it(tmp_path):
+    lines = ["".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows) for rows in (MQA[:2], MQA[2:])]
+    for name, text in zip(("cqa", "faq"), lines, strict=True):
+        (tmp_path / f"data.ja.{name}.json.gz").write_bytes(gzip.compress(text.encode()))
+    found = open_set(f"mqa:{tmp_path}")
+    assert (found.name, found.held.to_list()) == (
+        "MQA-ja",
+        [
+            {"anchor": ["送料は"], "positive": ["五百円です"]},
+            {"anchor": ["題\n本文"], "positive": ["答"]},
+            {"anchor": ["返品は"], "positive": ["七日まで", "店に聞く"]},
+        ],
+    )
+    assert rows_of(found)[0] == {"query": "送料は", "positive": "五百円です"}
+    assert open_set(f"mqa:{tmp_path / 'data.ja.faq.json.gz'}").count == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("", "it has no question with an answer"), ("x", "JSONDecodeError"), ("[1]", "AttributeError")]
+)
+def test_what_is_not_mqa_is_said_in_one_line(text, told, tmp_path):
+    path = tmp_path / "data.ja.faq.json.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    with pytest.raises(Unavailable, match=f"cannot be read as rows of training data .*{told}"):
+        open_set(f"mqa:{path}")
+    with pytest.raises(UsageError, match=r"holds no data\.ja"):
+        open_set(f"mqa:{tmp_path.parent}")
+
+
 def test_wiki_atomic_edits_are_a_sentence_before_and_after(tmp_path):
     path = tmp_path / "insertions.tsv"
     path.write_text("base_sentence\tphrase\tedited_sentence\n雪は白い\tとても\t雪はとても白い\n", encoding="utf-8")
@@ -398,6 +443,9 @@ def test_an_empty_file_and_one_that_is_missing_are_said(tmp_path):
     (tmp_path / "x.jsonl").write_text("")
     with pytest.raises(UsageError, match="x has"):
         open_set(str(tmp_path / "x.jsonl"))
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "w.parquet")
+    with pytest.raises(UsageError, match="w has no examples"):
+        open_set(str(tmp_path / "w.parquet"))
     with pytest.raises(Unavailable, match=r"y\.parquet does not exist"):
         open_set(str(tmp_path / "y.parquet"))
     (tmp_path / "z.parquet").write_bytes(b"PAR1 torn")
@@ -409,7 +457,7 @@ NAMES = [
     ("janlii", "unknown training data 'janlii'; did you mean janli"),
     ("jsnli", "jsnli is read from a place of yours: write jsnli:PATH"),
     ("jsnli:", "names no path"),
-    ("MQA-ja", "MQA-ja cannot be fetched: give its rows"),
+    ("MQA-ja", "MQA-ja is read from a place of yours: write mqa:PATH"),
     ("JRC", "JRC cannot be fetched: no public release is known"),
 ]
 

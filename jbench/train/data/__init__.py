@@ -40,6 +40,7 @@ BY_PATH: dict[str, Callable[[Path], TrainingSet]] = {
     "text": sentences.plain,
     "sentences": sentences.sentences,
     "neighbours": sentences.neighbours,
+    "mqa": published.mqa,
     "wiki-atomic-edits": published.atomic_edits,
 }
 """What is read from a place of the user's, as ``name:PATH``."""
@@ -48,7 +49,6 @@ NOT_SERVED = {
     "cc-news-long": "the report names no release; give its rows (title, maintext) as a file",
     "cc-news-short": "the report names no release; give its rows (title, maintext) as a file",
     "jrc": "no public release is known; give its rows (query, positive) as a file",
-    "mqa": "give its rows (question, positive) as a file; its makers' form is a loading script, which is never run",
     "wikipedia(1)": "made of Wikipedia's sections; give the rows (title, positive) as a file",
     "wikipedia(3)": "made of Wikipedia's sections; give the rows (title, positive) as a file",
     "wikipedia(long)": "made of Wikipedia's sections; give the rows (title, positive) as a file",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -94,35 +94,69 @@ def of_files(
 
 def load(files: Sequence[Source]) -> Any:
     """The rows of parquet files, mapped from disk, or of JSON Lines, as a `datasets.Dataset`."""
+    if all(Path(file.file).suffix == ".parquet" for file in files):
+        return on_disk(files, _parquet, "train")
     from datasets import Dataset
 
-    if any(Path(file.file).suffix != ".parquet" for file in files):
-        return Dataset.from_list([row for file in files for row in file.jsonl()])
+    return Dataset.from_list([row for file in files for row in file.jsonl()])
+
+
+def on_disk(files: Sequence[Source], read: Callable[[Path], Iterator[Any]], form: str) -> Any:
+    """What ``read`` makes of files, Arrow record batches, as a `datasets.Dataset` mapped from disk.
+
+    It is made once, under the cache; ``form`` tells it from what else is made of the same files there.
+
+    :raises Unavailable: when a file is not to be had, or cannot be read so.
+    """
+    from datasets import Dataset
+
     opened = [file.find() for file in files]
     key = sha256("\n".join(found.sha256 for found in opened).encode()).hexdigest()
-    target, mark = (cache_root() / "arrow" / f"train-{key[:32]}{ending}" for ending in (".arrow", ".sha256"))
+    target, mark = (cache_root() / "arrow" / f"{form}-{key[:32]}{ending}" for ending in (".arrow", ".sha256"))
     with locked(target):
         if not (target.is_file() and mark.is_file() and mark.read_text("utf-8") == known_sha256(target)):
-            _map(target, files)
+            _map(target, files, read)
             write(mark, known_sha256(target))
     return Dataset.from_file(str(target))
 
 
-def _map(target: Path, files: Sequence[Source]) -> None:
+def _map(target: Path, files: Sequence[Source], read: Callable[[Path], Iterator[Any]]) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     schema, sink = None, None
     with writing(target) as out:
         for file in files:
-            with file.reading("rows of training data") as found, pq.ParquetFile(found.path) as held:
-                if sink is None:
-                    schema = held.schema_arrow.remove_metadata()
-                    sink = pa.ipc.new_stream(out, schema)
-                for batch in held.iter_batches(4096):
+            with file.reading("rows of training data") as found:
+                for batch in read(found.path):
+                    if sink is None:
+                        schema = batch.schema.remove_metadata()
+                        sink = pa.ipc.new_stream(out, schema)
                     sink.write_table(pa.Table.from_batches([batch]).cast(schema))
         if sink is not None:
             sink.close()
+
+
+def _parquet(path: Path) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as held:
+        yield pa.RecordBatch.from_pylist([], schema=held.schema_arrow)  # of no rows the columns are told too
+        yield from held.iter_batches(4096)
+
+
+def several(path: Path, pattern: str) -> list[Source]:
+    """A file, or the files of a folder that ``pattern`` finds, in the order of their names.
+
+    :raises UsageError: when there are none.
+    :raises Unavailable: when there is no such place.
+    """
+    if not path.exists():
+        raise Unavailable(f"{path} does not exist")
+    found = [path] if path.is_file() else sorted(path.glob(pattern))
+    if not found:
+        raise UsageError(f"{path} holds no {pattern}")
+    return [local(file) for file in found]
 
 
 def _sizes(lists: Any) -> tuple[int, int]:

@@ -1,12 +1,16 @@
-"""Training data that its makers published on the hub, as folders of parquet files."""
+"""Training data that its makers published: folders of parquet files on the hub, and files in forms of their own."""
 
 from __future__ import annotations
 
+import gzip
 import os
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from jbench.source import Source, hub, local, offline
-from jbench.train.data.files import of_files
+from jbench.train.data.files import of_files, on_disk, several
 from jbench.train.data.training_set import TrainingSet, made
 from jbench.types import Unavailable, UsageError
 
@@ -37,6 +41,7 @@ LEDGER = {
     "quiz-works": "Quiz Works",
 }
 """What the exposure ledger calls the folders of Ruri's data sets."""
+_BATCH = 4096
 _SENTENCES = ("auto-wiki-nli", "janli", "jsnli", "nu-mnli", "nu-snli", "snow")
 
 
@@ -93,3 +98,45 @@ def atomic_edits(path: Path) -> TrainingSet:
         raise UsageError(f"{path.name} has no columns base_sentence and edited_sentence under a head")
     texts = {"anchor": [r["base_sentence"] for r in rows], "positive": [r["edited_sentence"] for r in rows]}
     return made("Wiki Atomic Edits", "train", [local(path)], Dataset.from_dict(texts))
+
+
+def mqa(path: Path) -> TrainingSet:
+    """MQA's Japanese part as its makers pack it, ``data.ja.faq.json.gz`` and ``data.ja.cqa.json.gz``: one, or a folder.
+
+    Title (``name``) and body (``text``) of a question are one text, of which of its answers an example draws one; what
+    has no question or no answer is left out. Which of them Ruri's report read, it does not say.
+
+    :raises UsageError: when a folder holds none.
+    :raises Unavailable: when a file is not to be had, or is no such file.
+    """
+    files = several(path, "data.ja.*.json.gz")
+    return made("MQA-ja", "train", files, on_disk(files, _questions, "mqa"), ("query", "positive"))
+
+
+def _questions(path: Path) -> Iterator[Any]:
+    """Record batches of questions and their answers, lists of texts both."""
+    import orjson
+    import pyarrow as pa
+
+    texts = pa.list_(pa.string())
+    schema = pa.schema({"anchor": texts, "positive": texts})
+    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as lines:
+        pairs = (pair for line in lines if line.strip() for pair in _asked(orjson.loads(line)))
+        found = 0
+        while batch := list(islice(pairs, _BATCH)):
+            found += len(batch)
+            asked, answers = zip(*batch, strict=True)
+            yield pa.record_batch([[[one] for one in asked], list(answers)], schema=schema)
+    if not found:
+        raise ValueError("it has no question with an answer")
+
+
+def _asked(held: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """The questions of a domain (its ``pages``), of a page (its ``questions``), or the one that it is."""
+    for part in (*(held.get("pages") or ()), *(held.get("questions") or ())):
+        yield from _asked(part)
+    title_and_body = ((held.get(key) or "").strip() for key in ("name", "text"))
+    asked = "\n".join(text for text in title_and_body if text)
+    answers = [text for answer in held.get("answers") or () if (text := (answer.get("text") or "").strip())]
+    if asked and answers:
+        yield asked, list(dict.fromkeys(answers))

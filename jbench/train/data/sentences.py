@@ -20,8 +20,9 @@ from typing import Any
 
 from jbench.arrow import rows
 from jbench.source import Source, hub, local
+from jbench.train.data.files import several
 from jbench.train.data.training_set import SEED, TrainingSet, made
-from jbench.types import Unavailable, UsageError
+from jbench.types import Unavailable
 
 SAMPLE = 1_000_000
 """Sentences that the report draws of each corpus (num_train_examples)."""
@@ -88,7 +89,7 @@ def wikipedia(path: Path) -> TrainingSet:
 
     :raises UsageError: when there are none.
     """
-    files = _several(path, "*.parquet")
+    files = several(path, "*.parquet")
     held = rows(files, "title", "text")
     pairs = partial(zip, held.column("title"), held.column("text"), strict=True)
     return sampled("Wikipedia-ja", files, lambda: chain.from_iterable(page(title, text) for title, text in pairs()))
@@ -111,7 +112,7 @@ def bccwj(path: Path) -> TrainingSet:
 
     :raises UsageError: when there are none.
     """
-    files = _several(path, "**/*.xml")
+    files = several(path, "**/*.xml")
     return sampled("BCCWJ", files, lambda: chain.from_iterable(map(_xml, files)))
 
 
@@ -167,15 +168,6 @@ def sampled(
     except (ValueError, OSError, EOFError, lzma.LZMAError, ET.ParseError) as error:
         raise Unavailable(f"{name} cannot be read ({type(error).__name__}: {error})") from error
     return made(name, "train", files, Dataset.from_dict({"text": texts}))
-
-
-def _several(path: Path, pattern: str) -> list[Source]:
-    if not path.exists():
-        raise Unavailable(f"{path} does not exist")
-    found = [path] if path.is_file() else sorted(path.glob(pattern))
-    if not found:
-        raise UsageError(f"{path} holds no {pattern}")
-    return [local(file) for file in found]
 
 
 def _xml(file: Source) -> Iterator[str]:
