@@ -107,7 +107,6 @@ def test_it_is_used_where_it_pays(name, k, device, documents, there, monkeypatch
 
 
 def test_a_search_gives_the_same_either_way(tmp_path, monkeypatch):
-
     bare = tiny.bert_folder(tmp_path / "bare")
     folder = str(tiny.sentence_transformer(tmp_path / "tiny", bare, pooling_mode="mean"))
     queries = Texts(["p", "q"], ["猫はどこにいる?", "雨の日"])

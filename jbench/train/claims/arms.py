@@ -106,6 +106,10 @@ def _second(output: str, base: str) -> str:
     return _train("ruri-reranker-stage2-small", output, base, "rrf.parquet", settings, _RERANKER)
 
 
+def _stages(output: str, base: str) -> tuple[str, str]:
+    return _first(f"{output}-1", base), _second(output, f"{output}-1.{{seed}}")
+
+
 def _on_jaquad(output: str, base: str, mined: bool, **more: object) -> str:
     negatives = {"hard_negatives": 1} if mined else {}
     return _train("ruri-small", output, base, "bm25.parquet" if mined else "jaquad", _CONTRASTED, negatives, **more)
@@ -118,8 +122,8 @@ def _seeded(output: str, **settings: object) -> tuple[str, str]:
 
 
 BASE = _masked("base")
-# A reranker from the short base does not learn to match: after 500 steps of 16 and 64 tokens its loss was 1.28, where
-# chance is 1.39; from one of 650 steps of 128 it was 1.00 after 400 (one seed).
+# A reranker from the short base hardly learns to match: after 500 steps of 16 questions, 64 tokens and a rate of 1e-3
+# its loss was 1.28, where chance is 1.39; from one of 650 steps of 128 tokens it was 1.10 after 400 (one seed).
 LONG = _masked("base-long", steps=2600, max_length=128, checkpoints=4)
 BM25 = "jbench mine jaquad bm25:char-bigram --ranks 11-20 --output bm25.parquet"
 # A small encoder learns to match a question with a passage from passages that are about something else. From BM25's
@@ -140,12 +144,9 @@ RRF = (
     f'jbench mine jaquad "rrf(bm25:char-bigram, ./dense-mined.{SEEDS[0]})" --ranks 30-100 --sample 7 '
     "--dtype bf16 --output rrf.parquet",
 )
-_FIRST, _SECOND = _first("reranker-1", "ruri-pt-long.{seed}"), _second("reranker", "reranker-1.{seed}")
+_FIRST, _SECOND = _stages("reranker", "ruri-pt-long.{seed}")
 _TWO_STAGES = (*RRF, RANDOM, *PRETRAINED_LONG, _FIRST, _SECOND)
-_BARE = (
-    *(*RRF, RANDOM, LONG),
-    *(_first("reranker-bare-1", "base-long"), _second("reranker-bare", "reranker-bare-1.{seed}")),
-)
+_BARE = (*RRF, RANDOM, LONG, *_stages("reranker-bare", "base-long"))
 # The better of the two rerankers teaches: who orders worse than its pupil has nothing to teach.
 SCORED = (
     *(command.format(seed=SEEDS[0]) for command in _BARE),
