@@ -6,7 +6,6 @@ and a title such as "2020-01-01" comes back as "2020-01-01 00:00:00".
 
 from __future__ import annotations
 
-import gzip
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from jbench import formats
 from jbench.cache import cache_root, known_sha256
 from jbench.files import locked, write, writing
 from jbench.source import Source
@@ -192,13 +192,11 @@ def _check_type(name: str, kind: Any) -> None:
 
 
 def _json_lines(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
-    import orjson
     import pyarrow as pa
 
-    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as lines:
-        parsed = (orjson.loads(line.removeprefix(b"\xef\xbb\xbf")) for line in lines if line.strip())
-        while batch := list(islice(parsed, _BATCH)):
-            yield [pa.array([_text(row[name]) for row in batch], pa.string()) for name in columns]
+    parsed = formats.json_lines(path)
+    while batch := list(islice(parsed, _BATCH)):
+        yield [pa.array([_text(row[name]) for row in batch], pa.string()) for name in columns]
 
 
 def _text(value: Any) -> str:

@@ -28,6 +28,16 @@ def jsonl(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def json_lines(path: Path) -> Iterator[Any]:
+    """What each line holds, one at a time; a ``.gz`` is unpacked, empty lines are skipped."""
+    import orjson
+
+    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as lines:
+        for line in lines:
+            if line.strip():
+                yield orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
+
+
 def tsv(path: Path) -> list[dict[str, str]]:
     """Tab-separated rows under a header line, as many fields in each; quotes are plain characters."""
     reader = csv.DictReader(io.StringIO(text(path), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from jbench.formats import json_lines
 from jbench.source import Source, hub, local, offline
 from jbench.train.data.files import of_files, on_disk, several
 from jbench.train.data.training_set import TrainingSet, made
@@ -115,18 +115,16 @@ def mqa(path: Path) -> TrainingSet:
 
 def _questions(path: Path) -> Iterator[Any]:
     """Record batches of questions and their answers, lists of texts both."""
-    import orjson
     import pyarrow as pa
 
     texts = pa.list_(pa.string())
     schema = pa.schema({"anchor": texts, "positive": texts})
-    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as lines:
-        pairs = (pair for line in lines if line.strip() for pair in _asked(orjson.loads(line)))
-        found = 0
-        while batch := list(islice(pairs, _BATCH)):
-            found += len(batch)
-            asked, answers = zip(*batch, strict=True)
-            yield pa.record_batch([[[one] for one in asked], list(answers)], schema=schema)
+    pairs = (pair for held in json_lines(path) for pair in _asked(held))
+    found = 0
+    while batch := list(islice(pairs, _BATCH)):
+        found += len(batch)
+        asked, answers = zip(*batch, strict=True)
+        yield pa.record_batch([[[one] for one in asked], list(answers)], schema=schema)
     if not found:
         raise ValueError("it has no question with an answer")
 
