@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,20 +21,17 @@ def text(path: Path) -> str:
 
 def jsonl(path: Path) -> list[dict[str, Any]]:
     """One JSON object a line; empty lines are skipped."""
-    rows = [json.loads(line) for line in text(path).split("\n") if line.strip()]
-    if wrong := next((row for row in rows if not isinstance(row, dict)), None):
-        raise ValueError(f"{wrong!r:.40} is no object")
+    rows = []
+    for number, row in _numbered(path):
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number}: {row!r:.40} is no object")
+        rows.append(row)
     return rows
 
 
 def json_lines(path: Path) -> Iterator[Any]:
     """What each line holds, one at a time; a ``.gz`` is unpacked, empty lines are skipped."""
-    import orjson
-
-    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as lines:
-        for line in lines:
-            if line.strip():
-                yield orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
+    yield from (held for _, held in _numbered(path))
 
 
 def tsv(path: Path) -> list[dict[str, str]]:
@@ -85,6 +81,19 @@ def what_is_wrong(path: Path, error: Exception) -> str:
             return "it is a Git LFS pointer, not the file itself"
     said = " ".join(str(error).split())[:200]
     return said if type(error) is ValueError else f"{type(error).__name__}: {said}"
+
+
+def _numbered(path: Path) -> Iterator[tuple[int, Any]]:
+    """The JSON of each line that has some, and the line's number."""
+    import orjson
+
+    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    yield number, orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
+                except orjson.JSONDecodeError as error:
+                    raise ValueError(f"line {number}, character {error.colno}: {error.msg}") from error
 
 
 def _fields(path: Path, count: int, separator: str | None = None) -> Iterator[list[str]]:

@@ -79,15 +79,19 @@ def overlap(
 ) -> Overlap:
     """Measure what ``a`` holds of ``b``.
 
-    :raises UsageError: for an ``n`` below 1, or a ``b`` without texts.
+    :raises UsageError: for an ``n`` below 1, or an ``a`` or ``b`` without texts.
     """
     if n < 1:
         raise UsageError(f"n-grams of {n} characters; give 1 or more")
     found = _Found()
     texts = iter(b.read())
     while held := _Block.of(texts, n, block):
+        looked = 0
         for batch in _batches(a.read()):
             held.look(batch)
+            looked += len(batch)
+        if not looked:
+            raise UsageError(f"{a.name} has no texts")
         found.add(held, examples)
     if not found.texts:
         raise UsageError(f"{b.name} has no {side}")

@@ -109,7 +109,7 @@ def test_a_checkpoint_meets_the_baselines_on_a_board(tmp_path, dense_bert):
         (
             ["run", "x", "--prompt", "query=a", "--prompt", "query=b"],
             2,
-            "--prompt gives one key twice: query=a, query=b",
+            "--prompt gives query twice: a and b",
         ),
         (["run", "ngram", "--prompt", ""], 2, "--prompt '': expected ROLE=TEXT"),
         (["run", "ngram", "--task-dir", "."], 2, "name those to evaluate with --task"),
@@ -141,7 +141,7 @@ def test_a_checkpoint_meets_the_baselines_on_a_board(tmp_path, dense_bert):
         (["board", "--format", "html"], 2, "--format html goes with a board NAME; all of them"),
         (["board", "--output", "x.csv"], 2, "name a board; all of them together are pages: --format html --output"),
         (["board", "mini", "--check"], 2, "--check compares the board NAME with --output FILE"),
-        (["board", "mini", "--check", "--output", "nowhere.md"], 1, "nowhere.md differs from what the results give"),
+        (["board", "mini", "--check", "--output", "nowhere.md"], 1, "nowhere.md does not exist"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_an_exit_code(arguments, code, says, tmp_path):

@@ -187,6 +187,12 @@ def test_what_cannot_be_read_is_one_line(tmp_path, monkeypatch, string, columns,
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_without_texts_is_no_file_without_overlap(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(UsageError, match=r"empty\.jsonl has no texts"):
+        measure(str(tmp_path / "empty.jsonl"), "mini-sts", None, [], 13, 0, [])
+
+
 def test_a_manifest_without_files_says_what_to_do(tmp_path):
     for text in ("{", "[]", '{"datasets": []}', '{"datasets": [{"name": "x"}]}'):
         (tmp_path / "training_manifest.json").write_text(text)

@@ -351,7 +351,7 @@ def test_a_file_that_is_not_what_it_should_be_is_one_line_that_names_it(reader, 
     ("reader", "content", "says"),
     [
         ("json", "[" * 100_000, "RecursionError"),
-        ("jsonl", '{"a": 1}\n[1]\n', r"\[1\] is no object"),
+        ("jsonl", '{"a": 1}\n[1]\n', r"line 2: \[1\] is no object"),
         ("qrels", "q 0 d 1\nq 0 d\n", "line 2 has 3 fields, not 4"),
         ("qrels", "q 0 d x\n", "invalid literal"),
         ("topics", "q\n", "line 1 has 1 fields, not 2"),

@@ -143,7 +143,9 @@ def deliver(text: str, output: Path | None, check: bool) -> None:
         typer.echo(text, nl=False)
     elif not check:
         write(output, text)
-    elif not output.is_file() or output.read_bytes() != text.encode():
+    elif not output.is_file():
+        raise JbenchError(f"{output} does not exist; run again without --check to write it")
+    elif output.read_bytes() != text.encode():
         raise JbenchError(f"{output} differs from what the results give; run again without --check to write it")
 
 

@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
-from jbench.cli.common import Json, print_json, print_said
+from jbench.cli.common import Json, print_json, print_rows, print_said
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="simcse-sup, jacolbert-v2.5, ruri-base ...")],
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="simcse-sup, jacolbert-v2.5, ruri-base ...; without, a list.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="The folder of the checkpoint, new.")] = None,
     base: Annotated[str | None, typer.Option(help="Another base model: ./folder or org/name.")] = None,
     data: Annotated[
@@ -28,9 +30,14 @@ def train(
 ) -> None:
     """Train a model by a report's recipe; --print shows each value, who says it, and what others say."""
     from jbench.models.options import key_values
-    from jbench.train.recipes import changed, described, find_recipe
+    from jbench.train.recipes import RECIPES, changed, described, find_recipe
     from jbench.types import UsageError
 
+    if recipe is None:
+        known = map(find_recipe, RECIPES)
+        rows = [{"recipe": one.name, "base": one.base, "data": ", ".join(one.data)} for one in known]
+        print_rows(rows, json, tuple(rows[0]))
+        return
     chosen = changed(find_recipe(recipe), key_values("--set", set or [], "KEY=VALUE, such as steps=300"))
     if base:
         chosen = changed(chosen, {"base": base}, "--base")

@@ -64,7 +64,9 @@ def key_values(flag: str, items: list[str], example: str) -> dict[str, str]:
     pairs = [item.partition("=") for item in items]
     if bad := [key for key, equals, _ in pairs if not equals]:
         raise UsageError(f"{flag} {bad[0]!r}: expected {example}")
-    found = {key: value for key, _, value in pairs}
-    if len(found) < len(pairs):
-        raise UsageError(f"{flag} gives one key twice: {', '.join(items)}")
+    found: dict[str, str] = {}
+    for key, _, value in pairs:
+        if key in found:
+            raise UsageError(f"{flag} gives {key} twice: {found[key]} and {value}")
+        found[key] = value
     return found

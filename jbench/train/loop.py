@@ -84,6 +84,9 @@ def train(
                 running.to_save(recipe, prepared.finished()).save_pretrained(str(folder), create_model_card=False)
                 describe(folder, recipe, base, sets, done, running.precision_of(recipe), best, command)
             shutil.rmtree(work, ignore_errors=True)
+            if best.weights is not None:
+                own = "" if best.step else ", the base's own: no later evaluation was better"
+                say(f"saved: the weights of step {best.step:,} (dev {best.score:.4f}{own})")
     return history
 
 

@@ -25,7 +25,7 @@ from jbench.fingerprint import UInt64, hashed
 from jbench.source import local
 from jbench.train.data.files import PROVENANCE
 from jbench.train.data.retrieval import answers
-from jbench.train.data.training_set import TrainingSet, texts_of
+from jbench.train.data.training_set import TrainingSet, all_full, texts_of
 from jbench.types import Card, InvalidScores, Model, Scorer, Searcher, Texts, Track, UsageError
 
 ROLES = ("query", "document")
@@ -93,7 +93,7 @@ def questions(data: TrainingSet, corpus: Path | None = None, column: str = "text
 
     Questions of one text are one, with the passages that answer any of them.
 
-    :raises UsageError: for a set without questions.
+    :raises UsageError: for a set without questions, or a row without a text.
     """
     found: dict[str, dict[str, None]] = {}
     for text, positives in _asked(data):
@@ -121,9 +121,13 @@ def _asked(data: TrainingSet) -> Iterator[tuple[str, list[str]]]:
     first = next((name for name in ("query", "anchor") if name in held.column_names), None)
     if first is None:
         raise UsageError(f"{data.name} has no questions: its columns are {', '.join(held.column_names)}")
+    number = 0
     for batch in held.select_columns([first, "positive"]).iter(_BATCH):
-        for asked, positives in zip(batch[first], batch["positive"], strict=True):
-            yield from ((text, texts_of(positives)) for text in texts_of(asked))
+        for asked, positives in zip(map(texts_of, batch[first]), map(texts_of, batch["positive"]), strict=True):
+            number += 1
+            if not (asked and positives and all_full((*asked, *positives))):
+                raise UsageError(f"{data.name}: row {number} has an empty text")
+            yield from ((text, positives) for text in asked)
 
 
 def mine(asked: Questions, model: Model, plan: Plan, judge: Model | None, track: Track) -> Iterator[Mined]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jbench.types import UsageError
@@ -34,7 +34,7 @@ def read(sets: Sequence[TrainingSet], count: int, seed: int, batch: int, negativ
     shares = [one.count * count // total for one in sets]
     shares[0] += count - sum(shares)
     parts = [
-        shaped(one.name, one.examples(share, seed, batch if len(sets) == 1 else 1), negatives, exact)
+        _shaped(one, share, seed, batch if len(sets) == 1 else 1, negatives, exact)
         for one, share in zip(sets, shares, strict=True)
         if share
     ]
@@ -46,23 +46,21 @@ def read(sets: Sequence[TrainingSet], count: int, seed: int, batch: int, negativ
     return concatenate_datasets([part.select_columns(shared) for part in parts]).shuffle(seed=seed)
 
 
-def shaped(name: str, rows: Any, negatives: int, exact: bool) -> Any:
-    """The columns that a loss reads: a text and its positive, up to ``negatives`` more, and their scores.
-
-    Plain sentences are their own positives. With ``exact`` every one of the negatives must be there.
-
-    :raises UsageError: for columns that are missing, or an empty text.
-    """
+def _shaped(one: TrainingSet, count: int, seed: int, batch: int, negatives: int, exact: bool) -> Any:
+    """The columns that a loss reads: a text and its positive, up to ``negatives`` more, and their scores."""
+    rows = one.examples(count, seed, batch)
     texts = texts_of(rows)
     if len(texts) == 1:
         rows = rows.add_column("positive", rows[texts[0]][:])
         texts = [*texts, "positive"]
     wanted = texts[: 2 + negatives]
     if exact and len(wanted) < 2 + negatives:
-        has = f"{name} has {len(texts) - 2 or 'no'} negative{'s' * (len(texts) != 3)} a row"
+        has = f"{one.name} has {len(texts) - 2 or 'no'} negative{'s' * (len(texts) != 3)} a row"
         raise UsageError(f"{has}, and the recipe needs {negatives}: jbench mine finds some")
     for column in wanted:
-        _check_full(name, rows, column)
+        if next(_empty(rows, column), None) is not None:
+            row = next(_empty(one.rows, column))  # as the file has them, not as they are read
+            raise UsageError(f"{one.name}: column {column} has no text in row {row}")
     scored = SCORES in rows.column_names
     rows = rows.select_columns([*wanted, SCORES] if scored else wanted)
     if scored and len(wanted) < len(texts):
@@ -90,10 +88,11 @@ def shuffled(rows: Any, seed: int) -> Any:
     return rows.map(lambda batch: {"positive": [mixed(text) for text in batch["positive"]]}, batched=True)
 
 
-def _check_full(name: str, rows: Any, column: str) -> None:
+def _empty(rows: Any, column: str) -> Iterator[int]:
+    """The numbers of the rows, from 1, that have no text there."""
     row = 0
     for batch in rows.select_columns([column]).iter(10_000):
         for text in batch[column]:
             row += 1
             if not isinstance(text, str) or not text.strip():
-                raise UsageError(f"{name}: column {column} is empty in row {row}")
+                yield row

@@ -17,7 +17,7 @@ from jbench.models.checkpoint import Checkpoint
 from jbench.train.prepared import devices
 from jbench.train.recipes import ColBERT, Recipe, keys, warm_up_of
 from jbench.train.watch import WHOLE, Stop
-from jbench.types import UsageError
+from jbench.types import Unavailable, UsageError
 
 if TYPE_CHECKING:
     from jbench.train.data import TrainingSet
@@ -36,7 +36,8 @@ def check_place(output: Path, work: Path, resume: bool) -> None:
     if resume and not (work / _BEGUN).is_file():
         raise UsageError(f"nothing was begun at {output}; leave out --resume")
     if not resume and work.exists():
-        raise UsageError(f"training to {output} was begun; go on with --resume, or give another name")
+        begun = f"go on with --resume, or delete {work}" if (work / _BEGUN).is_file() else f"delete {work}"
+        raise UsageError(f"training to {output} was begun; {begun}, or give another name")
     ready(output)
 
 
@@ -71,7 +72,7 @@ def facts_of(recipe: Recipe, sets: Sequence[TrainingSet], base: Checkpoint | Non
     if base:
         named["base"] = f"{base.model}@{base.revision}"
     data = [f"{one.name}:{one.split}@{one.revision} ({one.count})" for one in sets]
-    found: dict[str, Any] = json.loads(json.dumps({**facts, **named, "data": data}))
+    found: dict[str, Any] = json.loads(json.dumps({**named, **facts, "data": data}))
     return found
 
 
@@ -84,8 +85,12 @@ def check_same(facts: dict[str, Any], work: Path) -> None:
     """Refuse to go on with anything else than what was begun with.
 
     :raises UsageError: naming what differs.
+    :raises Unavailable: when what was kept cannot be read.
     """
-    begun = json.loads((work / _BEGUN).read_text("utf-8"))
+    try:
+        begun = dict(json.loads((work / _BEGUN).read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise Unavailable(f"{work / _BEGUN} is broken; delete {work} and begin anew") from error
     if key := next((key for key in facts if facts[key] != begun.get(key)), None):
         raise UsageError(f"--resume: {key} was {begun.get(key)!r} and is {facts[key]!r}; give what was begun with")
 

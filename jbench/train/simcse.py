@@ -34,6 +34,7 @@ def prepare(recipe: SimCSE, base: Checkpoint, sets: Sequence[TrainingSet]) -> Pr
     from sentence_transformers.sentence_transformer.modules import Pooling
 
     within(base, max_length=recipe.max_length)
+    _check_rows(recipe, sets)
     steps = steps_of(recipe, sum(one.count for one in sets))
     encoder = transformer(base, attention_of(recipe), max_seq_length=recipe.max_length)
     size = encoder.get_embedding_dimension()
@@ -50,6 +51,16 @@ def prepare(recipe: SimCSE, base: Checkpoint, sets: Sequence[TrainingSet]) -> Pr
         finished=lambda: SentenceTransformer(modules=without_head(model)),
         **_development(recipe),
     )
+
+
+def _check_rows(recipe: SimCSE, sets: Sequence[TrainingSet]) -> None:
+    """Sentences alone make an unsupervised SimCSE and pairs a supervised one, whatever it is then called."""
+    alone = recipe.name.startswith("simcse-unsup")
+    for one in sets:
+        if alone != ("text" in one.held.column_names):
+            found, wanted = ("pairs", "sentences alone") if alone else ("sentences alone", "pairs")
+            other = recipe.name.replace("unsup", "sup") if alone else recipe.name.replace("sup", "unsup")
+            raise UsageError(f"{one.name} has {found}, and {recipe.name} learns from {wanted}: {other} is for these")
 
 
 def _development(recipe: SimCSE) -> dict[str, Any]:

@@ -349,7 +349,12 @@ def test_mqa_is_read_as_its_makers_pack_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("", "it has no question with an answer"), ("x", "JSONDecodeError"), ("[1]", "AttributeError")]
+    ("text", "told"),
+    [
+        ("", "it has no question with an answer"),
+        ("x", "line 1, character 1: unexpected character"),
+        ("[1]", "AttributeError"),
+    ],
 )
 def test_what_is_not_mqa_is_said_in_one_line(text, told, tmp_path):
     path = tmp_path / "data.ja.faq.json.gz"
@@ -420,6 +425,8 @@ WRONG = [
     ({"foo": "x"}, {}, "columns foo; training data has text, or anchor"),
     ({"query": "", "positive": ["p"]}, {}, "row 1 has an empty text"),
     ({"query": "q", "positive": []}, {}, "row 1 has an empty text"),
+    ({"query": 5, "positive": "p"}, {}, "row 1 has an empty text"),
+    ({"query": "q", "positive": [{"text": "p"}]}, {}, "row 1 has an empty text"),
     ({"query": "q", "positive": "p"}, {"scores": True}, "has no scores; mine with --filter"),
     ({"query": "q", "positive": ["p"], "negatives": ["a"], "scores": [1.0]}, {"scores": True}, "a score for each text"),
 ]
@@ -429,6 +436,21 @@ WRONG = [
 def test_what_is_no_training_data_is_one_line(row, asked, told, tmp_path):
     with pytest.raises(UsageError, match=told):
         open_set(jsonl(tmp_path / "x.jsonl", [row]), **asked).rows  # noqa: B018
+
+
+MIXED = [
+    ("query", "q", 5, "row 2 has a number as query, and the rows before it a text"),
+    ("positive", "p", ["p"], r"row 2 has a list \(a text\) as positive, and the rows before it a text"),
+    ("negatives", ["n"], [5], r"row 2 has a list \(a number\) as negatives, and the rows before it a list \(a text\)"),
+    ("negatives", [], ["n", 5], r"row 2 has a list \(a number, a text\) as negatives: all are to be of one kind"),
+]
+
+
+@pytest.mark.parametrize(("column", "first", "second", "told"), MIXED)
+def test_a_row_of_another_kind_than_those_before_it_is_named(column, first, second, told, tmp_path):
+    rows = [{"query": "q", "positive": "p", column: value} for value in (first, second)]
+    with pytest.raises(UsageError, match=f"local:x.jsonl: {told}"):
+        open_set(jsonl(tmp_path / "x.jsonl", rows)).rows  # noqa: B018
 
 
 def test_more_negatives_than_any_row_has_are_not_made_up(tmp_path):

@@ -248,6 +248,14 @@ def test_plain_sentences_have_no_questions(tmp_path):
         questions(open_set(f"text:{tmp_path / 'x.txt'}"))
 
 
+@pytest.mark.parametrize("row", [{"query": " ", "positive": ["p"]}, {"query": "q", "positive": [" "]}, {"query": "q"}])
+def test_a_row_without_a_text_is_named(row, tmp_path):
+    rows = [{"query": "q", "positive": ["p"]}, row]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UsageError, match="x: row 2 has an empty text"):
+        questions(open_set(str(tmp_path / "x.jsonl")))
+
+
 def test_the_verb_mines_by_bm25_among_the_passages_of_a_file(tmp_path):
     pairs, corpus, out = tmp_path / "pairs.jsonl", tmp_path / "corpus.jsonl", tmp_path / "mined.parquet"
     pairs.write_text(json.dumps({"query": "雪は白い", "positive": "雪は白いもの"}) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from jbench.cli import app
 from jbench.train.needs import opened
-from jbench.train.recipes import changed, find_recipe
+from jbench.train.recipes import RECIPES, changed, find_recipe
 from jbench.types import UsageError
 
 ROWS = [
@@ -25,6 +25,12 @@ def mined(tmp_path):
     path = tmp_path / "mined.jsonl"
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS), "utf-8")
     return path
+
+
+def test_without_a_recipe_all_are_listed():
+    found = json.loads(jbench("--json").stdout)
+    assert [row["recipe"] for row in found] == list(RECIPES)
+    assert found[1] == {"recipe": "simcse-sup", "base": "cl-tohoku/bert-base-japanese-v3", "data": "JSNLI"}
 
 
 def test_print_shows_each_value_with_its_source_and_what_others_say():

@@ -315,7 +315,7 @@ def test_what_does_not_fit_is_one_line(name, settings, sets, message, bert, tmp_
 def test_an_empty_text_is_named_with_its_column_and_row(bert, tmp_path):
     rows = {"anchor": TEXTS[:9], "positive": [*TEXTS[:8], " "]}
     empty = TrainingSet("JaNLI", "train", "", (), Dataset.from_dict(rows))
-    with pytest.raises(UsageError, match="JaNLI: column positive is empty in row"):
+    with pytest.raises(UsageError, match=r"JaNLI: column positive has no text in row 9$"):
         train(small("simcse-sup", bert), [empty], tmp_path / "out")
 
 
@@ -339,10 +339,36 @@ def test_a_place_in_use_is_refused_and_a_begun_training_asks_for_resume(bert, tm
         train(recipe, sets, tmp_path / "out", resume=True)
     with pytest.raises(ZeroDivisionError):
         train(recipe, sets, tmp_path / "out", say=stopping(1, crash))
-    with pytest.raises(UsageError, match="was begun; go on with --resume, or give another name"):
+    with pytest.raises(
+        UsageError, match=r"was begun; go on with --resume, or delete .*out\.training, or give another name"
+    ):
         train(recipe, sets, tmp_path / "out")
     with pytest.raises(UsageError, match=r"--resume: learning_rate was 0\.002 and is 0\.1"):
         train(changed(recipe, {"learning_rate": "0.1"}), sets, tmp_path / "out", resume=True)
+    with pytest.raises(UsageError, match="--resume: recipe was 'simcse-sup' and is 'simcse-unsup'"):
+        train(small("simcse-unsup", bert), FAMILIES["simcse-unsup"], tmp_path / "out", resume=True)
+    (tmp_path / "out.training" / "begun.json").write_text("{")
+    with pytest.raises(Unavailable, match=r"begun\.json is broken; delete .*out\.training and begin anew"):
+        train(recipe, sets, tmp_path / "out", resume=True)
+    (tmp_path / "out.training" / "begun.json").unlink()
+    with pytest.raises(UsageError, match=r"was begun; delete .*out\.training, or give another name"):
+        train(recipe, sets, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "sets", "message"),
+    [
+        (
+            "simcse-sup",
+            "simcse-unsup",
+            "wiki40b-ja has sentences alone, and simcse-sup learns from pairs: simcse-unsup",
+        ),
+        ("simcse-unsup", "simcse-sup", "JaNLI has pairs, and simcse-unsup learns from sentences alone: simcse-sup"),
+    ],
+)
+def test_each_simcse_wants_the_data_that_it_is_for(name, sets, message, bert, tmp_path):
+    with pytest.raises(UsageError, match=message):
+        train(small(name, bert), FAMILIES[sets], tmp_path / "out")
 
 
 def test_a_loss_that_is_no_number_ends_the_training(bert, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -93,12 +93,42 @@ def of_files(
 
 
 def load(files: Sequence[Source]) -> Any:
-    """The rows of parquet files, mapped from disk, or of JSON Lines, as a `datasets.Dataset`."""
+    """The rows of parquet files, mapped from disk, or of JSON Lines, as a `datasets.Dataset`.
+
+    :raises UsageError: for rows that hold different kinds of values under one name.
+    """
     if all(Path(file.file).suffix == ".parquet" for file in files):
         return on_disk(files, _parquet, "train")
+    import pyarrow as pa
     from datasets import Dataset
 
-    return Dataset.from_list([row for file in files for row in file.jsonl()])
+    rows = [row for file in files for row in file.jsonl()]
+    try:
+        return Dataset.from_list(rows)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise UsageError(f"{', '.join(file.name for file in files)}: {_mixed(rows) or error}") from error
+
+
+def _mixed(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Where a row first holds another kind of value than those before it."""
+    met: dict[str, str] = {}
+    for number, row in enumerate(rows, 1):
+        for name, value in row.items():
+            kind = _kind(value)
+            if kind and met.setdefault(name, kind) != kind:
+                return f"row {number} has {kind} as {name}, and the rows before it {met[name]}"
+            if ", " in kind:
+                return f"row {number} has {kind} as {name}: all are to be of one kind"
+    return ""
+
+
+def _kind(value: Any) -> str:
+    """What a value of JSON is; nothing where it fits any."""
+    if isinstance(value, list):
+        inside = sorted({_kind(one) for one in value} - {""})
+        return f"a list ({', '.join(inside)})" if inside else ""
+    names = {str: "a text", bool: "true or false", int: "a number", float: "a number", dict: "an object"}
+    return names.get(type(value), "")
 
 
 def on_disk(files: Sequence[Source], read: Callable[[Path], Iterator[Any]], form: str) -> Any:
