@@ -196,10 +196,13 @@ def _json_lines(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
 
     parsed = formats.json_lines(path)
     while batch := list(islice(parsed, _BATCH)):
-        yield [pa.array([_text(row[name]) for row in batch], pa.string()) for name in columns]
+        yield [pa.array([_text(row, name) for row in batch], pa.string()) for name in columns]
 
 
-def _text(value: Any) -> str:
+def _text(row: Any, name: str) -> str:
+    if isinstance(row, dict) and name not in row:
+        raise ValueError(f"a row has no {name}, but {', '.join(row)}")
+    value = row[name]
     if isinstance(value, str):
         return value
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):

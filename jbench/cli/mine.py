@@ -15,7 +15,7 @@ def mine(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="What searches: bm25:mecab, ./checkpoint, rrf(A, B) ...")
     ],
-    output: Annotated[Path, typer.Option(help="The file to write: .parquet or .jsonl.")],
+    output: Annotated[Path, typer.Option(help="The file to write, or to write anew: .parquet or .jsonl.")],
     ranks: Annotated[
         str, typer.Option(metavar="FIRST-LAST", help="Which ranks, the question's own passages left out.")
     ],

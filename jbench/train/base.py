@@ -40,7 +40,8 @@ def within(checkpoint: Checkpoint, **lengths: int) -> None:
     """
     for key, length in lengths.items():
         if checkpoint.positions and length > checkpoint.positions:
-            raise UsageError(f"{key}={length}: {checkpoint.model} has {checkpoint.positions} positions; set {key}")
+            most = checkpoint.positions
+            raise UsageError(f"{key}={length}: {checkpoint.model} has {most} positions; set {key} to {most} at most")
 
 
 def transformer(checkpoint: Checkpoint, attention: str | None, **settings: Any) -> Any:

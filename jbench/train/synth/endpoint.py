@@ -170,7 +170,7 @@ def ask(endpoint: Endpoint, requests: Iterable[Request], kept: Journal, advance:
     try:
         return asyncio.run(_ask(endpoint, iter(requests), kept, advance))
     except openai.OpenAIError as error:
-        raise Unavailable(f"{_told(endpoint, error)}; what was answered is kept") from error
+        raise Unavailable(f"{_told(endpoint, error)}; what was answered is kept: the same command goes on") from error
     except asyncio.CancelledError:
         raise SystemExit(128 + signal.SIGTERM) from None
 
