@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from jbench.cpu import bf16_units
+import jbench.cpu as module
+from jbench.cpu import bf16_units, quicken
 
 
 @pytest.mark.parametrize(
@@ -13,3 +14,28 @@ def test_bf16_has_units_where_amx_or_avx512_brings_them(amx, avx512, there, monk
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     assert bf16_units() is there
+
+
+@pytest.mark.parametrize("rows", [(7,), (1, 9), (3, 5)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_layers_by_onednn_give_what_torch_gives(rows, bias, monkeypatch):
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("torch was built without oneDNN")
+    monkeypatch.setattr(module, "onednn_is_faster", lambda: True)
+    layers = torch.nn.Sequential(torch.nn.Linear(32, 64, bias), torch.nn.GELU(), torch.nn.Linear(64, 16, bias))
+    layers.device = torch.device("cpu")
+    given = torch.randn(*rows, 32)
+    with torch.inference_mode():
+        usual = layers(given)
+        quicken(layers)
+        assert "forward" in vars(layers[0])
+        torch.testing.assert_close(layers(given), usual, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("faster", "dtype"), [(False, torch.float32), (True, torch.bfloat16)])
+def test_other_layers_are_left_as_they_are(faster, dtype, monkeypatch):
+    monkeypatch.setattr(module, "onednn_is_faster", lambda: faster)
+    layer = torch.nn.Linear(4, 4, dtype=dtype)
+    layer.device = torch.device("cpu")
+    quicken(layer)
+    assert "forward" not in vars(layer)

@@ -16,6 +16,7 @@ from threading import Lock
 from typing import Any
 
 from jbench import manifest
+from jbench.cpu import quicken
 from jbench.encode import TOKENS_PER_BATCH, Encoder, Reader, Tally, Tokenized
 from jbench.models import segment, tokens
 from jbench.models.checkpoint import Checkpoint
@@ -253,6 +254,7 @@ class Weights:
             ) from error
         if (length := self.card.settings.get("max_length")) is not None:
             module.max_seq_length = length
+        quicken(module)
         return module.eval()
 
     @property
