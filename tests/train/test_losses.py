@@ -121,7 +121,7 @@ def close(one, other):
     assert one[0] == pytest.approx(other[0], abs=1e-6)
     assert one[1].keys() == other[1].keys()
     largest = max(gradient.abs().max() for gradient in other[1].values())
-    assert max((one[1][name] - other[1][name]).abs().max() for name in one[1]) < 1e-6 * largest
+    assert max((one[1][name] - other[1][name]).abs().max() for name in one[1]) < 1e-5 * largest
 
 
 def test_cached_dense_distillation_has_the_gradients_of_the_whole_batch(dense_bert):
@@ -135,7 +135,10 @@ def test_cached_dense_distillation_has_the_gradients_of_the_whole_batch(dense_be
         return losses.distilled(own, labels, normalise=True, temperature=0.1)
 
     cached = losses.dense_distillation(model, mini_batch=2, temperature=0.1)
-    close(gradients(model, cached, TEXTS, TEACHER), gradients(model, whole, TEXTS, TEACHER))
+    # Min-max makes 0 and 1 of any two scores, which leaves no gradient: three documents a question.
+    texts = (*TEXTS, ("犬が庭を走った。", "新しい靴を買った。", "砂糖を少し入れる。"))
+    teacher = torch.cat([TEACHER, torch.tensor([[4.0], [1.0], [2.0]])], dim=1)
+    close(gradients(model, cached, texts, teacher), gradients(model, whole, texts, teacher))
 
 
 @pytest.mark.parametrize("labels", [None, TEACHER])
