@@ -200,9 +200,10 @@ def _json_lines(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
 
 
 def _text(row: Any, name: str) -> str:
-    if isinstance(row, dict) and name not in row:
-        raise ValueError(f"a row has no {name}, but {', '.join(row)}")
-    value = row[name]
+    try:
+        value = row[name]
+    except KeyError:
+        raise ValueError(f"a row has no {name}, but {', '.join(row)}") from None
     if isinstance(value, str):
         return value
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):

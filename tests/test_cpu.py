@@ -1,4 +1,4 @@
-"""Where bf16 is worth computing in."""
+"""What is asked of the processor, and what follows."""
 
 import pytest
 import torch

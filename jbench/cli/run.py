@@ -108,7 +108,7 @@ def run(
     elif done:
         typer.echo(markdown.render(draw(of_tasks(tasks), done)), nl=False)
     # On a board, a task that is not for this model is no failure, unless nothing else was left.
-    tried = any(o.applies for o in outcomes if isinstance(o, Failure)) or bool(done)
+    tried = any(not isinstance(o, Failure) or o.applies for o in outcomes)
     counted = [o for o in outcomes if isinstance(o, Failure) and (o.applies or not (definition and tried))]
     failed = {outcome.exit for outcome in counted}
     raise ending(failed)

@@ -25,7 +25,7 @@ from jbench.fingerprint import UInt64, hashed
 from jbench.source import local
 from jbench.train.data.files import PROVENANCE
 from jbench.train.data.retrieval import answers
-from jbench.train.data.training_set import TrainingSet, all_full, texts_of
+from jbench.train.data.training_set import TrainingSet, readable, texts_of
 from jbench.types import Card, InvalidScores, Model, Scorer, Searcher, Texts, Track, UsageError
 
 ROLES = ("query", "document")
@@ -125,7 +125,7 @@ def _asked(data: TrainingSet) -> Iterator[tuple[str, list[str]]]:
     for batch in held.select_columns([first, "positive"]).iter(_BATCH):
         for asked, positives in zip(map(texts_of, batch[first]), map(texts_of, batch["positive"]), strict=True):
             number += 1
-            if not (asked and positives and all_full((*asked, *positives))):
+            if not (asked and positives and all(map(readable, (*asked, *positives)))):
                 raise UsageError(f"{data.name}: row {number} has an empty text")
             yield from ((text, positives) for text in asked)
 

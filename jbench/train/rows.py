@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from jbench.train.data.training_set import readable
 from jbench.types import UsageError
 
 if TYPE_CHECKING:
@@ -94,5 +95,5 @@ def _empty(rows: Any, column: str) -> Iterator[int]:
     for batch in rows.select_columns([column]).iter(10_000):
         for text in batch[column]:
             row += 1
-            if not isinstance(text, str) or not text.strip():
+            if not readable(text):
                 yield row

@@ -68,11 +68,11 @@ def check_devices() -> None:
 def facts_of(recipe: Recipe, sets: Sequence[TrainingSet], base: Checkpoint | None) -> dict[str, Any]:
     """What must be the same when training goes on: all that touches what is learnt."""
     facts = {key: getattr(recipe, key) for key in keys(recipe) if key not in ("mini_batch", "checkpoints", "weights")}
-    named: dict[str, Any] = {"recipe": recipe.name, "devices": devices(), "computed in": precision_of(recipe)}
+    named: dict[str, Any] = {"devices": devices(), "computed in": precision_of(recipe)}
     if base:
         named["base"] = f"{base.model}@{base.revision}"
     data = [f"{one.name}:{one.split}@{one.revision} ({one.count})" for one in sets]
-    found: dict[str, Any] = json.loads(json.dumps({**named, **facts, "data": data}))
+    found: dict[str, Any] = json.loads(json.dumps({"recipe": recipe.name, **facts, **named, "data": data}))
     return found
 
 

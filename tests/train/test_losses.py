@@ -118,18 +118,17 @@ TEACHER = torch.tensor([[8.0, 1.0], [3.0, 2.5], [6.0, -1.0]])
 
 
 def close(one, other):
-    assert one[0] == pytest.approx(other[0], rel=1e-5, abs=1e-6)
+    assert one[0] == pytest.approx(other[0], abs=1e-6)
     assert one[1].keys() == other[1].keys()
     largest = max(gradient.abs().max() for gradient in other[1].values())
-    assert (
-        max((one[1][name] - other[1][name]).abs().max() for name in one[1]) < 1e-4 * largest
-    )  # near ties, min-max, float32
+    assert max((one[1][name] - other[1][name]).abs().max() for name in one[1]) < 1e-6 * largest
 
 
 def test_cached_dense_distillation_has_the_gradients_of_the_whole_batch(dense_bert):
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(str(dense_bert), device="cpu")
+    # Min-max of scores near each other multiplies float32's rounding.
+    model = SentenceTransformer(str(dense_bert), device="cpu").double()
 
     def whole(features, labels):
         query, *documents = (torch.nn.functional.normalize(model(f)["sentence_embedding"], dim=1) for f in features)
@@ -139,7 +138,7 @@ def test_cached_dense_distillation_has_the_gradients_of_the_whole_batch(dense_be
     cached = losses.dense_distillation(model, mini_batch=2, temperature=0.1)
     # Min-max makes 0 and 1 of any two scores, which leaves no gradient: three documents a question.
     texts = (*TEXTS, ("犬が庭を走った。", "新しい靴を買った。", "砂糖を少し入れる。"))
-    teacher = torch.cat([TEACHER, torch.tensor([[4.0], [1.0], [2.0]])], dim=1)
+    teacher = torch.cat([TEACHER, torch.tensor([[4.0], [1.0], [2.0]])], dim=1).double()
     close(gradients(model, cached, texts, teacher), gradients(model, whole, texts, teacher))
 
 

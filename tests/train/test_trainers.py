@@ -347,6 +347,9 @@ def test_a_place_in_use_is_refused_and_a_begun_training_asks_for_resume(bert, tm
         train(changed(recipe, {"learning_rate": "0.1"}), sets, tmp_path / "out", resume=True)
     with pytest.raises(UsageError, match="--resume: recipe was 'simcse-sup' and is 'simcse-unsup'"):
         train(small("simcse-unsup", bert), FAMILIES["simcse-unsup"], tmp_path / "out", resume=True)
+    other = tiny.bert_folder(tmp_path / "bert", corpus=TEXTS, vocabulary=500)
+    with pytest.raises(UsageError, match=r"--resume: base was 'bert@local-.* and is 'bert@local-"):
+        train(small("simcse-sup", other), sets, tmp_path / "out", resume=True)
     (tmp_path / "out.training" / "begun.json").write_text("{")
     with pytest.raises(Unavailable, match=r"begun\.json is broken; delete .*out\.training and begin anew"):
         train(recipe, sets, tmp_path / "out", resume=True)

@@ -7,7 +7,7 @@ negatives), an example is drawn anew for every epoch, as a function of seed and 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -107,9 +107,9 @@ def texts_of(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value) if isinstance(value, list) else []
 
 
-def all_full(texts: Iterable[Any]) -> bool:
-    """Whether each of them is a text with something to read."""
-    return all(isinstance(text, str) and text.strip() for text in texts)
+def readable(value: Any) -> bool:
+    """Whether it is a text with something to read."""
+    return isinstance(value, str) and bool(value.strip())
 
 
 def made(
@@ -157,7 +157,7 @@ def draw(lists: Any, columns: Sequence[str], seed: int, epoch: int, name: str) -
         scores = batch["scores"] if columns[-1] == "scores" else [None] * size
         examples = []
         for number, (anchors, right, wrong, given) in enumerate(zip(*sides, scores, strict=True), start + 1):
-            if not (anchors and right and all_full((*anchors, *right, *wrong))):
+            if not (anchors and right and all(map(readable, (*anchors, *right, *wrong)))):
                 raise UsageError(f"{name}: row {number} has an empty text")
             which = rng.randrange(len(right))
             wanted = len(columns) - 2 - (given is not None)
