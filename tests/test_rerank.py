@@ -87,17 +87,19 @@ def test_a_pair_is_scored_once_and_its_loss_is_counted(cross_bert):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_reranking_measures_are_mtebs_on_the_same_candidates(cross_bert, tmp_path):
+def test_reranking_measures_are_mtebs_on_the_same_candidates(tmp_path):
     import mteb
     from sentence_transformers import CrossEncoder
 
     task = own_tasks()["mini-rerank@v1"]
     data = task.data()
+    # Scores far apart, as pairs nearly tied are put in order by the rounding of their batches.
+    words = tiny.words(tmp_path / "words", corpus=[*data.queries.texts, *data.documents.texts], pieces="character")
+    bare = tiny.transformer(tmp_path / "bare", words, "BertModel", initializer_range=0.3)
+    folder = str(tiny.cross_encoder(tmp_path / "ce", bare, activation="Identity"))
 
-    mine = evaluate_one(open_model(str(cross_bert)), task, load(task), tmp_path, Options())
-    found = mteb.evaluate(
-        CrossEncoder(str(cross_bert), device="cpu"), mteb_task("RowsReranking", rows_of(data)), cache=None
-    )
+    mine = evaluate_one(open_model(folder), task, load(task), tmp_path, Options())
+    found = mteb.evaluate(CrossEncoder(folder, device="cpu"), mteb_task("RowsReranking", rows_of(data)), cache=None)
     (theirs,) = found.task_results[0].scores["test"]
     ours = {"ndcg@10": "ndcg_at_10", "map@10": "map_at_10"}
     print({name: (mine.scores[name], theirs[other]) for name, other in ours.items()})
