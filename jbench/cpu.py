@@ -7,6 +7,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+_ROWS = 2048  # tokens of a batch, by which oneDNN chooses the order of weights
+
 
 def bf16_units() -> bool:
     """Whether the CPU multiplies matrices of bf16 by units of their own, AMX or AVX-512's, and so the faster."""
@@ -23,7 +25,7 @@ def onednn_is_faster() -> bool:
     """
     import torch
 
-    if not (torch.cpu._is_avx512_supported() and torch.backends.mkldnn.is_available()):  # type: ignore[no-untyped-call]
+    if not torch.cpu._is_avx512_supported():
         return False
     with suppress(OSError):
         return "AuthenticAMD" in Path("/proc/cpuinfo").read_text("utf-8")
@@ -31,20 +33,25 @@ def onednn_is_faster() -> bool:
 
 
 def quicken(module: Any) -> None:
-    """Have the float32 linear layers of a model that is not trained multiply by oneDNN, where that is faster.
+    """Have the linear layers of a model that is not trained multiply by oneDNN, with its own copy of their weights.
 
-    Results are those of MKL but for rounding, as are those of another processor.
+    For float32 where oneDNN is faster, and for bf16 where there are units for it: torch brings the weights into
+    oneDNN's order anew at every product, and a model of 12 layers of 768 takes up to a quarter longer in bf16.
+    Results are the same but for rounding. Weights read from safetensors in their own dtype are pages of the file,
+    so that the copies are what takes memory.
     """
     import torch
 
-    if module.device.type != "cpu" or not onednn_is_faster():
+    if module.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return
+    found = {torch.float32: onednn_is_faster(), torch.bfloat16: bf16_units()}
     for layer in module.modules():
-        if type(layer) is torch.nn.Linear and layer.weight.dtype is torch.float32:
-            layer.forward = partial(_linear, layer)  # type: ignore[method-assign] # this one alone
+        if type(layer) is torch.nn.Linear and found.get(layer.weight.dtype):
+            ordered = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), _ROWS)
+            layer.forward = partial(_linear, ordered, layer.bias)  # type: ignore[method-assign] # this one alone
 
 
-def _linear(layer: Any, given: Any) -> Any:
+def _linear(weight: Any, bias: Any, given: Any) -> Any:
     import torch
 
-    return torch.ops.mkldnn._linear_pointwise(given, layer.weight, layer.bias, "none", [], "")
+    return torch.ops.mkldnn._linear_pointwise(given, weight, bias, "none", [], "")

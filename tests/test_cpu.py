@@ -16,25 +16,30 @@ def test_bf16_has_units_where_amx_or_avx512_brings_them(amx, avx512, there, monk
     assert bf16_units() is there
 
 
+FASTER = {torch.float32: ("onednn_is_faster", 1e-6), torch.bfloat16: ("bf16_units", 1e-2)}
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
+@pytest.mark.parametrize("dtype", list(FASTER))
 @pytest.mark.parametrize("rows", [(7,), (1, 9), (3, 5)])
 @pytest.mark.parametrize("bias", [True, False])
-def test_linear_layers_by_onednn_give_what_torch_gives(rows, bias, monkeypatch):
-    if not torch.backends.mkldnn.is_available():
-        pytest.skip("torch was built without oneDNN")
-    monkeypatch.setattr(module, "onednn_is_faster", lambda: True)
+def test_linear_layers_by_onednn_give_what_torch_gives(rows, bias, dtype, monkeypatch):
+    asked, within = FASTER[dtype]
+    monkeypatch.setattr(module, asked, lambda: True)
     layers = torch.nn.Sequential(torch.nn.Linear(32, 64, bias), torch.nn.GELU(), torch.nn.Linear(64, 16, bias))
-    layers.device = torch.device("cpu")
-    given = torch.randn(*rows, 32)
+    layers.to(dtype).device = torch.device("cpu")
+    given = torch.randn(*rows, 32, dtype=dtype)
     with torch.inference_mode():
         usual = layers(given)
         quicken(layers)
         assert "forward" in vars(layers[0])
-        torch.testing.assert_close(layers(given), usual, atol=1e-6, rtol=0)
+        torch.testing.assert_close(layers(given), usual, atol=within, rtol=0)
 
 
-@pytest.mark.parametrize(("faster", "dtype"), [(False, torch.float32), (True, torch.bfloat16)])
-def test_other_layers_are_left_as_they_are(faster, dtype, monkeypatch):
-    monkeypatch.setattr(module, "onednn_is_faster", lambda: faster)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_other_layers_are_left_as_they_are(dtype, monkeypatch):
+    for other, (asked, _) in FASTER.items():
+        monkeypatch.setattr(module, asked, lambda other=other: other is not dtype)
     layer = torch.nn.Linear(4, 4, dtype=dtype)
     layer.device = torch.device("cpu")
     quicken(layer)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jbench import Pairs, Texts, open_model
-from jbench.models import prompts
+from jbench.models import neural, prompts
 from jbench.models.locate import locate
 from jbench.models.options import Options
 from jbench.types import ROLES, InvalidScores, Scorer, Searcher, Unavailable, UsageError
@@ -232,6 +232,27 @@ def test_weights_in_half_precision_give_float32_scores(dtype, dense_bert):
     assert scores.dtype == np.float32
     assert np.abs(scores - open_model(str(dense_bert)).score(pairs, ("sts", "sts"))).max() < 0.02
     assert model.card.variant == {"dtype": {"bf16": "bfloat16", "fp16": "float16"}[dtype]}
+
+
+@pytest.mark.parametrize(
+    ("units", "dtype", "length", "attention"),
+    [
+        (True, "bf16", 512, "eager"),
+        (True, "bf16", 513, "sdpa"),
+        (False, "bf16", 512, "sdpa"),
+        (True, "fp32", 512, "sdpa"),
+    ],
+)
+def test_attention_is_written_out_where_that_is_faster_and_small(
+    units, dtype, length, attention, bare_bert, tmp_path, monkeypatch
+):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(bare_bert)
+    folder = tiny.transformer(tmp_path / "long", tokenizer, "BertModel", max_position_embeddings=600)
+    monkeypatch.setattr(neural, "bf16_units", lambda: units)
+    options = Options(dtype=dtype, device="cpu", settings={"max_length": str(length), "pooling": "mean"})
+    assert open_model(str(folder), options).weights.module[0].model.config._attn_implementation == attention
 
 
 @pytest.mark.parametrize("similarity", ["dot", "euclidean", "manhattan"])

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any
 
 from jbench import manifest
-from jbench.cpu import quicken
+from jbench.cpu import bf16_units, quicken
 from jbench.encode import TOKENS_PER_BATCH, Encoder, Reader, Tally, Tokenized
 from jbench.models import segment, tokens
 from jbench.models.checkpoint import Checkpoint
@@ -27,6 +27,7 @@ from jbench.types import Card, Unavailable, UsageError, unknown
 
 DEVICES = ("cpu", "cuda", "mps", "xpu", "npu", "hpu")
 LENGTHS = ("max_length", "query_length", "document_length")
+_SHORT = 512  # tokens
 _UNSAID = ("skiplist", "adapter_revision")
 _LIBRARIES = ("sentence-transformers", "tokenizers", "torch", "transformers")
 _WORDS = ("fugashi", "ipadic", "unidic", "unidic-lite", "SudachiPy", "SudachiDict-core")  # what finds a text's words
@@ -234,8 +235,13 @@ class Weights:
         library.set_verbosity_error()  # type: ignore[no-untyped-call] # what matters is checked and said here
         logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
         device = self.device
+        dtype, lengths = self.card.settings["dtype"], [self.card.settings.get(key) or 0 for key in LENGTHS]
+        model_kwargs: dict[str, Any] = {"dtype": getattr(torch, dtype), "use_safetensors": True}
+        if device == "cpu" and dtype == "bfloat16" and bf16_units() and 0 < max(lengths) <= _SHORT:
+            # Torch's fused attention takes twice the time there; this one holds all scores of a batch at once.
+            model_kwargs["attn_implementation"] = "eager"
         arguments = {
-            "model_kwargs": {"dtype": getattr(torch, self.card.settings["dtype"]), "use_safetensors": True},
+            "model_kwargs": model_kwargs,
             "trust_remote_code": self.options.trust_remote_code,
             "local_files_only": True,
         }

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from jbench import open_model, similarity
+from jbench import cpu, open_model, similarity
 from jbench.cpu import bf16_units, quicken
 from jbench.models.locate import locate
 from jbench.models.options import Options
@@ -164,8 +164,8 @@ def test_reranking_against_sentence_transformers_at_its_best_batch_size(benchmar
     )
 
 
-def matrix_rate(kind, dtype):
-    """FLOP/s of the device's own matrix product, at a BERT's widest shape and a batch's tokens."""
+def matrix_rates(kind, dtype):
+    """FLOP/s of torch's own matrix product, and of the best at hand, at a BERT's widest shape and a batch's tokens."""
     import torch
 
     tokens = {"cpu": 2048, "cuda": 65536}[kind]
@@ -185,7 +185,8 @@ def matrix_rate(kind, dtype):
         twenty(product)
         return min(seconds(lambda: twenty(product)) for _ in "123")
 
-    return 2 * 20 * tokens * other.numel() / min(best(lambda: one @ other), best(lambda: layer(one)))
+    taken = np.array([best(lambda: one @ other), best(lambda: layer(one))])
+    return 2 * 20 * tokens * other.numel() / np.minimum.accumulate(taken)
 
 
 def name_of(kind):
@@ -198,7 +199,7 @@ def name_of(kind):
 
 @pytest.mark.parametrize(("kind", "dtype", "goal"), [("cpu", "fp32", ".85"), ("cuda", "bf16", ".40")])
 def test_share_of_the_matrix_rate(benchmark, mirror, base, kind, dtype, goal):
-    """12 layers of 768; each round's rate is the better of one before and one after it."""
+    """12 layers of 768; each round's rate is the better of one before and one after it, and of two ways to multiply."""
     import torch
 
     name = name_of(kind)
@@ -209,15 +210,18 @@ def test_share_of_the_matrix_rate(benchmark, mirror, base, kind, dtype, goal):
     model._encode(texts[:20], "sts")
     layers = [p.numel() for key, p in model.weights.module.named_parameters() if "embeddings" not in key]
     of_matrices = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
-    shares, rates = [], []
+    shares, of_torch, rates = [], [], []
     for _ in range(5):
         model.weights.kept.held.clear()
         model.weights.tally.take()
-        before, taken = matrix_rate(kind, of_matrices), seconds(lambda: model._encode(texts, "sts"))
-        matrix, tokens = max(before, matrix_rate(kind, of_matrices)), model.weights.tally.tokens
+        before, taken = matrix_rates(kind, of_matrices), seconds(lambda: model._encode(texts, "sts"))
+        torchs, matrix = np.maximum(before, matrix_rates(kind, of_matrices))
+        tokens = model.weights.tally.tokens
         shares.append(2 * sum(layers) * tokens / taken / matrix)
+        of_torch.append(2 * sum(layers) * tokens / taken / torchs)
         rates.append(round(tokens / taken))
     of_it = {"padding": model.weights.tally.rates()["padding"], "gflops": round(matrix / 1e9)}
+    of_it["of_torchs_own_product"] = round(statistics.median(of_torch), 3)
     row(benchmark, shares, goal=goal, device=name, tokens_per_s=statistics.median(rates), **of_it)
 
 
@@ -231,13 +235,19 @@ def test_seconds_of_three_tasks_on_a_gpu(benchmark, mirror, base, tmp_path):
     row(benchmark, [seconds(command) for _ in range(5)], device=name)
 
 
-def test_bf16_against_fp32(benchmark, mirror, base):
+@pytest.mark.parametrize("product", ["torchs", "best"])
+def test_bf16_against_fp32(benchmark, mirror, base, product, monkeypatch):
+    """Against fp32 by torch's own product, which both were before, and by the best at hand, as a run has it."""
+    import torch
+
     if not bf16_units():
         pytest.skip("this CPU has no units for bf16")
     task = find_tasks(["jsts@valid1457"])[0]
     data = task.data()
     pairs = list(zip(data.left, data.right, strict=True))
     texts = list(dict.fromkeys(text for pair in pairs[:300] for text in pair))
+    if product == "torchs":
+        monkeypatch.setattr(cpu, "onednn_is_faster", lambda: False)
     models = {dtype: open_model(str(base), Options(dtype=dtype)) for dtype in ("bf16", "fp32")}
     scores = [spearmanr(model.score(pairs, ("sts", "sts")), data.gold).statistic for model in models.values()]
 
@@ -245,8 +255,10 @@ def test_bf16_against_fp32(benchmark, mirror, base):
         models[dtype].weights.kept.held.clear()
         models[dtype]._encode(texts, "sts")
 
-    apart = round(abs(float(scores[0] - scores[1])), 5)
-    ratio(benchmark, lambda: encode("bf16"), lambda: encode("fp32"), rounds=5, goal=".45", spearman_apart=apart)
+    of_it = {"spearman_apart": round(abs(float(scores[0] - scores[1])), 5)}
+    rates = [matrix_rates("cpu", getattr(torch, dtype)) for dtype in ("bfloat16", "float32")]
+    of_it["of_the_products_alone"] = round(float(rates[1][product == "best"] / rates[0][1]), 3)
+    ratio(benchmark, lambda: encode("bf16"), lambda: encode("fp32"), rounds=5, goal=".45", **of_it)
 
 
 FILL = """
