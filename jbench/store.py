@@ -34,7 +34,7 @@ REMEMBERED = 2 << 30
 SHARD = 1 << 27
 """Bytes of values after which a shard is written."""
 
-SECONDS, SHARE = 1.0, 0.02
+SECONDS, SHARE = 0.25, 0.02
 """After so long, or so large a share of the time since the store was opened, a shard is written: what a kill costs."""
 
 USUAL_GIB = 20.0

@@ -1,5 +1,9 @@
 """What is asked of the processor, and what follows."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -44,3 +48,30 @@ def test_other_layers_are_left_as_they_are(dtype, monkeypatch):
     layer.device = torch.device("cpu")
     quicken(layer)
     assert "forward" not in vars(layer)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
+def test_many_shapes_of_a_product_leave_little_behind():
+    """In a process of its own, as the caches are sized by the first product."""
+    code = """
+import torch
+from jbench import cpu
+
+def held():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon"))
+
+cpu.onednn_is_faster = lambda: True
+layer, given = torch.nn.Linear(64, 64), torch.randn(3000, 64)
+layer.device = given.device
+cpu.quicken(layer)
+with torch.inference_mode():
+    layer(given)
+    before = held()
+    for rows in range(2600, 3000):
+        layer(given[:rows])
+print(held() - before)
+"""
+    grown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert float(grown) < 60
