@@ -28,6 +28,8 @@ FASTER = {torch.float32: ("onednn_is_faster", 1e-6), torch.bfloat16: ("bf16_unit
 @pytest.mark.parametrize("rows", [(7,), (1, 9), (3, 5)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_linear_layers_by_onednn_give_what_torch_gives(rows, bias, dtype, monkeypatch):
+    if dtype is torch.bfloat16 and not bf16_units():
+        pytest.skip("this CPU has no units for bf16, and oneDNN may not know it here")
     asked, within = FASTER[dtype]
     monkeypatch.setattr(module, asked, lambda: True)
     layers = torch.nn.Sequential(torch.nn.Linear(32, 64, bias), torch.nn.GELU(), torch.nn.Linear(64, 16, bias))
