@@ -1,7 +1,5 @@
 """What is asked of the processor, and what follows."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +7,8 @@ import torch
 
 import jbench.cpu as module
 from jbench.cpu import bf16_units, quicken
+from tests.benchmarks.rows import Command
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -20,10 +20,11 @@ def test_bf16_has_units_where_amx_or_avx512_brings_them(amx, avx512, there, monk
     assert bf16_units() is there
 
 
+ONEDNN = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
 FASTER = {torch.float32: ("onednn_is_faster", 1e-6), torch.bfloat16: ("bf16_units", 1e-2)}
 
 
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
+@ONEDNN
 @pytest.mark.parametrize("dtype", list(FASTER))
 @pytest.mark.parametrize("rows", [(7,), (1, 9), (3, 5)])
 @pytest.mark.parametrize("bias", [True, False])
@@ -53,16 +54,13 @@ def test_other_layers_are_left_as_they_are(dtype, monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
+@ONEDNN
 def test_many_shapes_of_a_product_leave_little_behind():
     """In a process of its own, as the caches are sized by the first product."""
     code = """
 import torch
 from jbench import cpu
-
-def held():
-    lines = open("/proc/self/status").read().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon"))
+from tests.benchmarks.rows import held_mb
 
 cpu.onednn_is_faster = lambda: True
 layer, given = torch.nn.Linear(64, 64), torch.randn(3000, 64)
@@ -70,10 +68,9 @@ layer.device = given.device
 cpu.quicken(layer)
 with torch.inference_mode():
     layer(given)
-    before = held()
+    before = held_mb("RssAnon")
     for rows in range(2600, 3000):
         layer(given[:rows])
-print(held() - before)
+print(held_mb("RssAnon") - before)
 """
-    grown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert float(grown) < 60
+    assert float(Command("-c", code, cwd=ROOT)()) < 60

@@ -238,7 +238,7 @@ class Weights:
         dtype, lengths = self.card.settings["dtype"], [self.card.settings.get(key) or 0 for key in LENGTHS]
         model_kwargs: dict[str, Any] = {"dtype": getattr(torch, dtype), "use_safetensors": True}
         if device == "cpu" and dtype == "bfloat16" and bf16_units() and 0 < max(lengths) <= _SHORT:
-            # Torch's fused attention takes twice the time there; this one holds all scores of a batch at once.
+            # Torch's fused attention is slower there (as in training); this one holds all scores of a batch at once.
             model_kwargs["attn_implementation"] = "eager"
         arguments = {
             "model_kwargs": model_kwargs,

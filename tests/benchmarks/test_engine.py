@@ -217,8 +217,9 @@ def test_share_of_the_matrix_rate(benchmark, mirror, base, kind, dtype, goal):
         before, taken = matrix_rates(kind, of_matrices), seconds(lambda: model._encode(texts, "sts"))
         torchs, matrix = np.maximum(before, matrix_rates(kind, of_matrices))
         tokens = model.weights.tally.tokens
-        shares.append(2 * sum(layers) * tokens / taken / matrix)
-        of_torch.append(2 * sum(layers) * tokens / taken / torchs)
+        reached = 2 * sum(layers) * tokens / taken
+        shares.append(reached / matrix)
+        of_torch.append(reached / torchs)
         rates.append(round(tokens / taken))
     of_it = {"padding": model.weights.tally.rates()["padding"], "gflops": round(matrix / 1e9)}
     of_it["of_torchs_own_product"] = round(statistics.median(of_torch), 3)
