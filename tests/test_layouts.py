@@ -1,5 +1,6 @@
 """Which adapter serves which kind of checkpoint in which layout: the README's table, each row built small."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +52,12 @@ def static(folder):
     return folder
 
 
+def relevance(folder, bare):
+    config = json.loads((tiny.classifier(folder, bare, labels=2) / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "id2label": {"0": "irrelevant", "1": "relevant"}}))
+    return folder
+
+
 POOLED = "bare transformer, `pooling=mean` given"
 MEAN = {"pooling": "mean"}
 LAYOUTS = [
@@ -87,6 +94,24 @@ LAYOUTS = [
     Layout("reranker, one label", "CrossEncoder", "cross-encoder", over_bert(tiny.cross_encoder)),
     Layout("reranker, one label", "`...ForSequenceClassification`", "cross-encoder", over_bert(tiny.classifier)),
     Layout(
+        "reranker, labels relevant and irrelevant",
+        "`...ForSequenceClassification`",
+        "cross-encoder",
+        over_bert(relevance),
+    ),
+    Layout(
+        "reranker, language model with a chat template",
+        "CrossEncoder with LogitScore",
+        "cross-encoder",
+        lambda folder: tiny.logit_score(folder, tiny.qwen(folder.parent / "qwen", chat=tiny.QWEN_CHAT)),
+    ),
+    Layout(
+        "reranker, language model of a known template",
+        "`...ForCausalLM`",
+        "cross-encoder",
+        lambda folder: tiny.qwen(folder.parent / "Qwen3-Reranker-0.6B"),
+    ),
+    Layout(
         "classifier, two labels",
         "`...ForSequenceClassification`",
         "none: nothing says which label is relevance",
@@ -118,7 +143,7 @@ def test_each_layout_is_recognised_and_scored(layout, tmp_path):
         return
     model = open_model(str(folder), options)
     assert model.card.adapter == layout.adapter
-    assert said[0].startswith(f"checkpoint: {layout.adapter} (")
+    assert said[0].startswith(f"{folder.name}: {layout.adapter} (")
     scores = model.score(PAIRS, ("query", "document"))
     assert np.isfinite(scores).all()
     assert np.ptp(scores) > 0

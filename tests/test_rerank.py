@@ -116,7 +116,6 @@ def test_two_labels_do_not_say_which_is_relevance(bare_bert, tmp_path):
 @pytest.mark.parametrize(
     ("own", "says"),
     [
-        ({"default_prompt_name": "q", "prompts": {"q": "検索: "}}, "puts a prompt before each pair"),
         ({"activation_fn": "my.Identity"}, "asks for the activation my.Identity; sigmoid and identity are known"),
     ],
 )

@@ -19,6 +19,21 @@ CORPUS = (
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 MARKERS = ["[unused0]", "[unused1]"]
 QUERY_LENGTH, DOCUMENT_LENGTH, PROJECTION = 12, 48, 16
+INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
+QWEN_CHAT = (
+    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
+    'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n<Instruct>: '
+    '{{ messages | selectattr("role", "eq", "system") | map(attribute="content") | first | default("'
+    + INSTRUCTION
+    + '") }}\n'
+    '<Query>: {{ messages | selectattr("role", "eq", "query") | map(attribute="content") | first }}\n'
+    '<Document>: {{ messages | selectattr("role", "eq", "document") | map(attribute="content") | first }}<|im_end|>\n'
+    "<|im_start|>assistant\n<think>\n\n</think>\n\n"
+)
+CHATML = (
+    "{% for message in messages %}{% if message.role in ('system', 'user', 'assistant') %}<|im_start|>"
+    "{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endif %}{% endfor %}"
+)
 
 
 def words(folder: Path, *, corpus: Iterable[str] = CORPUS, vocabulary: int = 600, pieces: str = "wordpiece") -> Any:
@@ -231,4 +246,51 @@ def stanford(folder: Path, native: Path, **metadata: object) -> Path:
         "mask_punctuation": True,
     }
     (folder / "artifact.metadata").write_text(json.dumps({**told, **metadata}))
+    return folder
+
+
+def qwen(
+    folder: Path,
+    name: str = "Qwen3ForCausalLM",
+    chat: str | None = CHATML,
+    pad: str | None = "<|endoftext|>",
+    seed: int = 0,
+    **config: Any,
+) -> Path:
+    """A bare Qwen checkpoint: byte-level BPE, its chat template in ``tokenizer_config.json``."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    pieces = Tokenizer(models.BPE())
+    pieces.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    pieces.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=420,
+        special_tokens=special,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    pieces.train_from_iterator([*CORPUS, *["yes no Yes No"] * 40, *["yesno"] * 9], trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=pieces, eos_token="<|im_end|>", pad_token=pad, model_max_length=131072
+    )
+    tokenizer.chat_template = chat
+    sizes = {"num_key_value_heads": 1, "initializer_range": 0.2, "max_position_embeddings": 4096}
+    sizes |= {"head_dim": 16} if name.startswith("Qwen3") else {}
+    return transformer(folder, tokenizer, name, seed, **{"pad_token_id": None, **sizes, **config})
+
+
+def logit_score(folder: Path, bare: Path, activation: str = "Identity", **how: Any) -> Path:
+    """The same as sentence-transformers 6 saves it, the score being a LogitScore's."""
+    import torch
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.cross_encoder.modules import LogitScore
+
+    first = Transformer(str(bare), transformer_task="text-generation", **how.pop("transformer", {}))
+    yes, no = (first.tokenizer.convert_tokens_to_ids(word) for word in ("yes", "no"))
+    modules = [first, LogitScore(yes, how.pop("no", no))]
+    chosen = getattr(torch.nn, activation)()
+    CrossEncoder(modules=modules, activation_fn=chosen, device="cpu", **how).save(str(folder))
     return folder

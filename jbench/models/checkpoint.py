@@ -13,6 +13,7 @@ from math import inf
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from jbench.models.templates import template_of
 from jbench.types import Unavailable, UsageError
 
 _WEIGHTED = (
@@ -119,13 +120,15 @@ class Checkpoint:
             return next(iter(signs.items()))
         if self.modules:
             return "dense", "modules.json"
+        if ranker := next((head for head in self.heads if "Rank" in head), None):
+            raise UsageError(f"{self.model} is a {ranker}, which is read by code of its own that this version has not")
         if self.read("config.json"):
             return "dense", "a bare transformer"
         raise UsageError(f"{self.model}: neither modules.json nor config.json says what this is ({self.folder.name})")
 
     def _signs(self) -> Iterator[tuple[str, str]]:
         """Each kind that a file speaks for, with that file's word; a bare transformer gives none."""
-        own, heads = self.read("config_sentence_transformers.json"), self._heads
+        own, heads = self.read("config_sentence_transformers.json"), self.heads
         named = own.get("model_type")
         if (self.folder / "artifact.metadata").is_file():
             yield "colbert", "artifact.metadata"
@@ -139,6 +142,9 @@ class Checkpoint:
             yield sign
         if head := next((head for head in heads if head.endswith("ForSequenceClassification")), None):
             yield "cross-encoder", f"architecture {head}"
+        causal = not self.modules and any(head.endswith("ForCausalLM") for head in heads)
+        if causal and (template := template_of(self.hub_id, self.model)):
+            yield "cross-encoder", f"a language model with the template {template.name}"
 
     def _sign_of_modules(self, unnamed: bool) -> tuple[str, str] | None:
         types = [str(row["type"]) for row in self.modules]
@@ -154,7 +160,8 @@ class Checkpoint:
         return ("dense", "modules.json") if types and unnamed and "Dense" not in classes else None
 
     @property
-    def _heads(self) -> list[str]:
+    def heads(self) -> list[str]:
+        """The classes that ``config.json`` names."""
         return [str(name) for name in self.read("config.json").get("architectures") or []]
 
     @property

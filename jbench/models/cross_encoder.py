@@ -1,8 +1,11 @@
-"""Cross-encoders through sentence-transformers: a pair of texts is read together and gets one score."""
+"""Cross-encoders through sentence-transformers: a pair of texts is read together and gets one score.
+
+The score comes from a classification head, or from a language model's logits for "yes" and "no" after the pair.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -12,8 +15,9 @@ import numpy as np
 from jbench.encode import Encoder, Reader, Tokenized
 from jbench.models import neural, tokens
 from jbench.models.checkpoint import Checkpoint
-from jbench.models.neural import Weights
+from jbench.models.neural import Weights, one_of
 from jbench.models.options import Options, whole_number
+from jbench.models.templates import CHAT, PLAIN, Asked, Rendered, Template, label_id, template_of, templates
 from jbench.models.tokens import Pairs
 from jbench.store import Memory
 from jbench.types import Card, Float32, UsageError
@@ -24,7 +28,10 @@ ACTIVATIONS = {
     "torch.nn.modules.linear.Identity": "identity",
     "torch.nn.Identity": "identity",
 }
-SETTINGS = {"max_length": whole_number}
+ANSWERS = {"relevant": ("irrelevant", "not relevant", "non relevant"), "yes": ("no",), "true": ("false",)}
+"""Labels that say that a document is relevant, each with those that say that it is not."""
+
+SETTINGS = {"max_length": whole_number, "template": one_of(PLAIN, *templates())}
 REVISION = "1"
 """Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
 
@@ -37,8 +44,9 @@ class CrossEncoder:
     weights: Weights
 
     def score(self, pairs: Sequence[tuple[str, str]], roles: tuple[str, str]) -> Float32:
-        """The activated logit of each pair, in float32; ``roles`` change nothing."""
-        return np.concatenate(self._encoder(pairs, label="score")) if len(pairs) else np.zeros(0, np.float32)
+        """The score of each pair, in float32; the prompt of the first role, where there is one, stands before it."""
+        prompt = self.card.prompts.get(roles[0], "")
+        return np.concatenate(self._encoder(pairs, prompt, "score")) if len(pairs) else np.zeros(0, np.float32)
 
     def report(self) -> dict[str, Any]:
         """Pairs cut, rates, cost and the device since the last call; nothing before the first."""
@@ -55,64 +63,206 @@ class CrossEncoder:
     def _reader(self) -> Reader:
         import torch
 
-        module = self.weights.module
-        side_by_side = Pairs(module.tokenizer)
+        module, answer = self.weights.module, self.card.settings.get("answer")
+        label = None if answer is None else _names(self.weights.checkpoint).index(answer)
+        framed, padded = self._framed(module), _padding(module)
 
-        def tokenize(pairs: list[tuple[str, str]], way: str) -> Tokenized:
+        def tokenize(pairs: list[tuple[str, str]], prompt: str) -> Tokenized:
             sides = [self.weights.said(side) for side in zip(*pairs, strict=True)]
             with self.weights.tokenizing:
-                return side_by_side(list(zip(*sides, strict=True)), module.max_seq_length)
+                return framed(list(zip(*sides, strict=True)), prompt, self.card.settings["max_length"])
 
         @torch.inference_mode()
-        def forward(batch: list[dict[str, list[int]]], way: str) -> Float32:
+        def forward(batch: list[dict[str, list[int]]], prompt: str) -> Float32:
             # The activation sees float32, or close logits of a half-precision model would tie.
-            logits = module(tokens.pad(module.tokenizer, batch, module.device))["scores"].float()
+            logits = module(padded(batch))["scores"].float()
+            if label is not None:
+                logits = logits.softmax(dim=1)[:, label : label + 1]
             scores: Float32 = module.activation_fn(logits).cpu().numpy()
             return scores
 
         return Reader(tokenize, forward, self.weights.budget)
 
+    def _framed(self, module: Any) -> Callable[[Sequence[tuple[str, str]], str, int], Tokenized]:
+        """What makes rows of token ids of pairs, a prompt and a length."""
+        named = self.card.settings.get("template")
+        if named in templates():
+            return Asked(self.card.model, module.tokenizer, templates()[named])
+        if named == CHAT:
+            rendered = Rendered(module[0])
+            rendered.check(self.card.model)
+            return rendered
+        side_by_side = Pairs(module.tokenizer)
+        return lambda pairs, prompt, _: side_by_side(
+            [(prompt + left, right) for left, right in pairs], module.max_seq_length
+        )
+
 
 def cross_encoder(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> CrossEncoder:
-    """The adapter for a checkpoint; validates settings.
+    """The adapter for a checkpoint; validates settings and resolves the prompt before a pair.
 
-    :raises UsageError: for a setting that is unknown or out of range, a head with more than one
-        label or none, or an activation that is neither sigmoid nor identity.
+    :raises UsageError: for a setting that is unknown or out of range, a checkpoint without a head or a template that
+        scores a pair, labels that do not say which of them is relevance, or an unknown activation.
     """
-    config, own = checkpoint.read("config.json"), checkpoint.read("config_sentence_transformers.json")
+    config, own = (
+        checkpoint.read(f"{checkpoint.home}/config.json"),
+        checkpoint.read("config_sentence_transformers.json"),
+    )
+    asked = neural.asked_of("cross-encoder", options, SETTINGS)
+    named = asked.get("template")
+    known = template_of(checkpoint.hub_id, checkpoint.model) if named is None else templates().get(named)
+    files: dict[str, Any] = {"max_length": checkpoint.max_length, "activation": _activation(checkpoint, config, own)}
+    if _is_causal(checkpoint):
+        if not checkpoint.modules:
+            known = _of_family(checkpoint, known)
+            files["activation"] = known.activation
+    else:
+        _check_head(checkpoint, config)
+        if checkpoint.labels != 1:
+            files |= {"activation": "softmax", "answer": _answer(checkpoint, files["activation"])}
+    if known and (named or not checkpoint.modules):
+        files |= {"template": known.name, "max_length": known.max_length}
+    elif _is_chat(checkpoint):
+        files["template"] = CHAT
+    neural.within_positions(checkpoint, files, asked)
+    used = {**files, **asked}.get("template")
+    carried = _before_pairs(checkpoint, templates().get(str(used)), own)
+    card = neural.card(checkpoint, options, "cross-encoder", REVISION, files, asked, carried, by_hand)
+    return CrossEncoder(card, Weights(checkpoint, options, card, partial(_make, checkpoint, card), _shape))
+
+
+def _is_causal(checkpoint: Checkpoint) -> bool:
+    """Whether a language model's logits score a pair: by a LogitScore, or as the only head there is."""
+    if checkpoint.modules:
+        return checkpoint.module("LogitScore") is not None
+    return any(head.endswith("ForCausalLM") for head in checkpoint.heads)
+
+
+def _of_family(checkpoint: Checkpoint, known: Template | None) -> Template:
+    if known is None:
+        raise UsageError(
+            f"{checkpoint.model} is a causal language model, and nothing says how it is asked about a pair; if it is "
+            f"a reranker, name its template: --model-set template={'|'.join(templates())}"
+        )
+    return known
+
+
+def _check_head(checkpoint: Checkpoint, config: dict[str, Any]) -> None:
     if stray := [str(row["type"]) for row in checkpoint.modules if not str(row["type"]).endswith("Transformer")]:
         name = stray[0].rsplit(".", 1)[-1]
         raise UsageError(f"{checkpoint.model} has a {name}, so it is no cross-encoder that this version scores")
     if not any(str(head).endswith("ForSequenceClassification") for head in config.get("architectures") or []):
         raise UsageError(f"{checkpoint.model} is no cross-encoder: it has no head that scores a pair")
-    if checkpoint.labels != 1:
+
+
+def _names(checkpoint: Checkpoint) -> list[str]:
+    """The names of a head's labels in their order, in small letters and without marks between words."""
+    named = checkpoint.read(f"{checkpoint.home}/config.json").get("id2label") or {}
+    names = [str(named.get(str(i), "")) for i in range(checkpoint.labels)]
+    return [name.lower().replace("_", " ").replace("-", " ").strip() for name in names]
+
+
+def _answer(checkpoint: Checkpoint, activation: str) -> str:
+    """Which of two labels is relevance, by its name."""
+    names = _names(checkpoint)
+    answers = [yes for yes in names if len(names) == 2 and any(no in ANSWERS.get(yes, ()) for no in names)]
+    if not answers:
         raise UsageError(
             f"{checkpoint.model} has {checkpoint.labels} labels, and nothing says which of them is relevance; "
-            "one that ranks has a single one (num_labels=1)"
+            "one that ranks has a single one (num_labels=1), or two that id2label calls relevant and irrelevant"
         )
+    if activation != "identity":
+        raise UsageError(f"{checkpoint.model} has two labels and asks for the {activation} of each; softmax is known")
+    return answers[0]
+
+
+def _is_chat(checkpoint: Checkpoint) -> bool:
+    """Whether pairs are read through the checkpoint's own chat template, as sentence-transformers 6 decides it."""
+    home = checkpoint.home
+    if checkpoint.modules:
+        ways = checkpoint.read(f"{home}/sentence_bert_config.json").get("modality_config")
+        return isinstance(ways, dict) and "message" in ways
+    folder = checkpoint.folder / home
+    told = checkpoint.read(f"{home}/tokenizer_config.json").get("chat_template")
+    return bool(told) or any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json"))
+
+
+def _before_pairs(checkpoint: Checkpoint, template: Template | None, own: dict[str, Any]) -> dict[str, str] | None:
+    """The prompt that stands before a pair unless another is asked for; None for a model that takes none."""
+    if template and not any("{instruction}" in part for part in template.pair):
+        return None
     if own.get("default_prompt_name"):
-        raise UsageError(f"{checkpoint.model} puts a prompt before each pair, which this version does not")
-    asked = neural.asked_of("cross-encoder", options, SETTINGS)
-    files = {"max_length": checkpoint.max_length, "activation": _activation(checkpoint, config, own)}
-    neural.within_positions(checkpoint, files, asked)
-    card = neural.card(checkpoint, options, "cross-encoder", REVISION, files, asked, None, by_hand)
-    return CrossEncoder(card, Weights(checkpoint, options, card, partial(_make, card), _shape))
+        return {"default": checkpoint.own_prompts["default"]}
+    return {"default": template.instruction or ""} if template else None
+
+
+def _padding(module: Any) -> Callable[[Sequence[dict[str, list[int]]]], dict[str, Any]]:
+    """What pads a batch so that the score of a pair is the one that it has alone."""
+    transformer, tokenizer = module[0], module.tokenizer
+    if transformer.transformer_task == "text-generation":
+        return partial(_padded_left, module)
+    if not hasattr(transformer.model, "score"):
+        return lambda batch: tokens.pad(tokenizer, batch, module.device)
+    # A decoder's head is read at the last token that is not config.pad_token_id, so that one fills the places behind a
+    # pair. Where config.json names none, a pair alone is read at its last token, and any id serves that ends no pair.
+    config = transformer.model.config.get_text_config()
+    named = config.pad_token_id
+
+    def pad(batch: Sequence[dict[str, list[int]]]) -> dict[str, Any]:
+        if named is None:
+            ends = {ids[-1] for row in batch if (ids := row["input_ids"])}
+            config.pad_token_id = next(i for i in range(len(ends) + 1) if i not in ends)
+        return tokens.pad(tokenizer, batch, module.device, side="right", fill=config.pad_token_id)
+
+    return pad
+
+
+def _padded_left(module: Any, batch: Sequence[dict[str, list[int]]]) -> dict[str, Any]:
+    """Rows that all end in their last token, which is read; a token's place counts from its row's own first."""
+    features = tokens.pad(module.tokenizer, batch, module.device, side="left")
+    mask = features["attention_mask"]
+    places = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    modality = "message" if "message" in module[0].modality_config else "text"
+    return features | {"position_ids": places, "modality": modality, "logits_to_keep": 1}
 
 
 def _shape(module: Any) -> dict[str, int | None]:
     return {"longest_input": module.max_seq_length}
 
 
-def _make(card: Card, folder: str, device: str, arguments: dict[str, Any]) -> Any:
+def _make(checkpoint: Checkpoint, card: Card, folder: str, device: str, arguments: dict[str, Any]) -> Any:
     import torch
     from sentence_transformers import CrossEncoder as Library
 
-    activation = {"sigmoid": torch.nn.Sigmoid, "identity": torch.nn.Identity}[card.settings["activation"]]
-    return Library(folder, device=device, activation_fn=activation(), **arguments)
+    named = card.settings["activation"]
+    activation = torch.nn.Sigmoid() if named == "sigmoid" else torch.nn.Identity()  # softmax is taken over both labels
+    if _is_causal(checkpoint) and not checkpoint.modules:
+        module = Library(modules=_language_model(card, folder, arguments), device=device, activation_fn=activation)
+    else:
+        module = Library(folder, device=device, activation_fn=activation, **arguments)
+    return module
+
+
+def _language_model(card: Card, folder: str, arguments: dict[str, Any]) -> list[Any]:
+    """The modules of a bare language model whose score its template says."""
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.cross_encoder.modules import LogitScore
+
+    template = templates()[card.settings["template"]]
+    files = {key: arguments[key] for key in ("local_files_only", "trust_remote_code")}
+    transformer = Transformer(
+        folder,
+        transformer_task="text-generation",
+        model_kwargs={**arguments["model_kwargs"], **files},
+        processor_kwargs=dict(files),
+        config_kwargs=dict(files),
+    )
+    labels = [label_id(card.model, transformer.tokenizer, label) for label in (template.yes, template.no) if label]
+    return [transformer, LogitScore(*labels)]
 
 
 def _activation(checkpoint: Checkpoint, config: dict[str, Any], own: dict[str, Any]) -> str:
-    """What is done to the logit, where sentence-transformers 6, 4 and 3 wrote it; else sigmoid."""
+    """What is done to the logit, where sentence-transformers 6, 4 and 3 wrote it; else sigmoid for one label."""
     older = config.get("sentence_transformers") or {}
     named = own.get("activation_fn")
     if named is None:
@@ -121,4 +271,6 @@ def _activation(checkpoint: Checkpoint, config: dict[str, Any], own: dict[str, A
         )
     if named is not None and named not in ACTIVATIONS:
         raise UsageError(f"{checkpoint.model} asks for the activation {named}; sigmoid and identity are known")
-    return ACTIVATIONS[named] if named else "sigmoid"
+    if named:
+        return ACTIVATIONS[named]
+    return "sigmoid" if _is_causal(checkpoint) or checkpoint.labels == 1 else "identity"

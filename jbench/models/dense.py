@@ -13,6 +13,7 @@ from jbench.models import neural, tokens
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.neural import Weights, one_of
 from jbench.models.options import Options, whole_number
+from jbench.models.templates import templates
 from jbench.nearest import nearest
 from jbench.search import Best, spans
 from jbench.types import Card, Float32, Run, Texts, UsageError
@@ -126,10 +127,7 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
     if checkpoint.pooling is None and checkpoint.modules and "pooling" in asked:
         raise UsageError(f"{checkpoint.model} has no pooling module whose pooling could be set")
     if checkpoint.pooling is None and not checkpoint.modules and "pooling" not in asked:
-        raise UsageError(
-            f"{checkpoint.model} is a bare transformer that does not say how to pool; "
-            "add --model-set pooling=mean or pooling=cls"
-        )
+        raise UsageError(f"{checkpoint.model} is {_how_it_may_be_read(checkpoint)}")
     # Of another kind of checkpoint the library takes the transformer and pools by the mean.
     pooling = "mean" if by_hand and checkpoint.kind[0] != "dense" else checkpoint.pooling
     compared = checkpoint.similarity if checkpoint.similarity in similarity.DENSE else "cosine"
@@ -138,6 +136,23 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
     card = neural.card(checkpoint, options, "dense", REVISION, files, asked, checkpoint.own_prompts, by_hand)
     shape = partial(_shape, card)
     return Dense(card, Weights(checkpoint, options, card, partial(_make, checkpoint, card), shape))
+
+
+def _how_it_may_be_read(checkpoint: Checkpoint) -> str:
+    """Of a bare transformer, whose files do not say what it is for, each reading and how it is chosen."""
+    where, head = checkpoint.given or checkpoint.model, next(iter(checkpoint.heads), "")
+    if head.endswith("ForMaskedLM"):
+        return (
+            f"a bare {head}, which may be a SPLADE, whose head weighs the vocabulary, or an encoder: write "
+            f"sparse:{where}, or add --model-set pooling=mean or pooling=cls"
+        )
+    if head.endswith("ForCausalLM"):
+        names = "|".join(templates())
+        return (
+            f"a bare {head}, which may be a reranker or an encoder: write cross-encoder:{where} and --model-set "
+            f"template={names}, or add --model-set pooling=lasttoken or pooling=mean"
+        )
+    return "a bare transformer that does not say how to pool; add --model-set pooling=mean or pooling=cls"
 
 
 def _shape(card: Card, module: Any) -> dict[str, int | None]:

@@ -22,6 +22,7 @@ from jbench.models import segment, tokens
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.options import DTYPES, Options
 from jbench.models.prompts import namesake, resolve
+from jbench.models.templates import CHAT
 from jbench.store import Kept, Memory, opened
 from jbench.types import Card, Unavailable, UsageError, unknown
 
@@ -135,13 +136,15 @@ def _kind(checkpoint: Checkpoint) -> str | None:
 def _prompts(
     checkpoint: Checkpoint, options: Options, adapter: str, own: Mapping[str, str], variant: dict[str, Any]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    # What a late-interaction model was trained with are its markers, never the prompts of its base.
-    known_as = (None, None, own) if adapter == "colbert" else (checkpoint.hub_id, checkpoint.base_model, own)
+    # What a late-interaction model was trained with are its markers, and a reranker has a prompt only where its own
+    # files or its template say so: never those of its base.
+    alone = adapter in ("colbert", "cross-encoder")
+    known_as = (None, None, own) if alone else (checkpoint.hub_id, checkpoint.base_model, own)
     usual, _ = resolve(*known_as, {})
     prompts, unprompted = resolve(*known_as, options.prompts)
     if changed := {role: text for role, text in prompts.items() if text != usual.get(role, "")}:
         variant["prompts"] = changed
-    if adapter != "colbert" and not prompts and not options.prompts and (family := namesake(checkpoint.model)):
+    if not alone and not prompts and not options.prompts and (family := namesake(checkpoint.model)):
         unprompted = tuple(sorted(family.given))
     said = ", ".join(f"{role} {prompt!r}" for role, prompt in sorted(prompts.items())) or "none"
     lacks = f" ({', '.join(unprompted)} would have one in its family: give it with --prompt)" if unprompted else ""
@@ -329,13 +332,14 @@ def _check_reading(card: Card, module: Any) -> None:
     :raises UsageError: for a length that special tokens alone fill.
     """
     tokenizer = module.tokenizer
-    if "message" in module[0].modality_config:
+    if "message" in module[0].modality_config and card.adapter != "cross-encoder":
         raise Unavailable(f"{card.model} reads texts through a chat template, which this version does not")
-    if stray := [key for key, value in module[0].processing_kwargs.items() if value]:
+    known = {"chat_template"} if card.settings.get("template") == CHAT else set()
+    if stray := [key for key, value in module[0].processing_kwargs.items() if value and key not in known]:
         raise Unavailable(f"{card.model} sets processing_kwargs of {stray[0]}, which this version does not apply")
     if tokenizer is None or len(tokenizer) <= len(tokenizer.all_special_ids):
         raise Unavailable(f"{card.model}: no tokenizer in it; save it beside the weights")
-    if tokenizer.pad_token_id is None:
+    if tokenizer.pad_token_id is None and not hasattr(module[0].model, "score"):
         raise Unavailable(f"{card.model}: its tokenizer has no padding token, so texts cannot be read together")
     special = tokenizer.num_special_tokens_to_add(pair=card.adapter == "cross-encoder")
     for key in LENGTHS:

@@ -35,18 +35,28 @@ def tokenize(tokenizer: Any, texts: Sequence[Any], length: int | None) -> Tokeni
     return Tokenized(rows, lengths, lost)
 
 
-def pad(tokenizer: Any, rows: Sequence[Mapping[str, list[int]]], device: Any) -> dict[str, Any]:
-    """Rows of token ids as one padded batch on ``device``, with its attention mask."""
+def pad(
+    tokenizer: Any,
+    rows: Sequence[Mapping[str, list[int]]],
+    device: Any,
+    side: str | None = None,
+    fill: int | None = None,
+) -> dict[str, Any]:
+    """Rows of token ids as one padded batch on ``device``, with its attention mask.
+
+    ``side`` and ``fill`` are where and with which id it is padded, if not as the tokenizer says.
+    """
     import torch
 
     lengths = np.array([len(row[_IDS]) for row in rows])
     places = np.arange(max(1, lengths.max()))  # no tokens at all would be no batch
-    right = tokenizer.padding_side == "right"
+    right = (side or tokenizer.padding_side) == "right"
     kept = places < lengths[:, None] if right else places >= lengths.max() - lengths[:, None]
-    fill = {_IDS: tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
+    filler = tokenizer.pad_token_id if fill is None else fill
+    fills = {_IDS: filler, "token_type_ids": tokenizer.pad_token_type_id}
     padded = {"attention_mask": kept.astype(np.int64)}
     for key in rows[0]:
-        padded[key] = np.full(kept.shape, fill.get(key, 0), np.int64)
+        padded[key] = np.full(kept.shape, fills.get(key, 0), np.int64)
         padded[key][kept] = np.fromiter(chain.from_iterable(row[key] for row in rows), np.int64, int(lengths.sum()))
     return {key: torch.from_numpy(value).to(device) for key, value in padded.items()}
 
