@@ -120,6 +120,18 @@ LAYOUTS = [
     Layout(
         "SPLADE", "SparseEncoder", "sparse", lambda folder: tiny.splade(folder, tiny.words(folder.parent / "words"))
     ),
+    Layout(
+        "SPLADE, `splade` in its name",
+        "`...ForMaskedLM`",
+        "sparse",
+        lambda folder: tiny.transformer(folder.parent / "splade", tiny.unigram(), "BertForMaskedLM"),
+    ),
+    Layout(
+        "inference-free SPLADE",
+        "SparseEncoder with a Router",
+        "sparse",
+        lambda folder: tiny.inference_free(folder, tiny.unigram()),
+    ),
 ]
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 CORPUS = (
     "雨が降り出したので、傘を差して駅まで歩いた。",
     "図書館の返却ポストは、閉館している間だけ使えます。",
@@ -293,4 +295,44 @@ def logit_score(folder: Path, bare: Path, activation: str = "Identity", **how: A
     modules = [first, LogitScore(yes, how.pop("no", no))]
     chosen = getattr(torch.nn, activation)()
     CrossEncoder(modules=modules, activation_fn=chosen, device="cpu", **how).save(str(folder))
+    return folder
+
+
+def inference_free(
+    folder: Path, tokenizer: Any, table: str = "SparseStaticEmbedding", activation: str = "relu"
+) -> Path:
+    """Opensearch's layout of sparse models: a masked language model at the root for documents, a table for queries."""
+    from safetensors.numpy import save_file
+
+    bare = transformer(folder, tokenizer, "DistilBertForMaskedLM", 7, dim=32, hidden_dim=64, n_layers=2, n_heads=2)
+    vocabulary = tokenizer.get_vocab()
+    idf = {token: 1 + (i * 7919 % 97) / 10 for token, i in vocabulary.items() if token not in SPECIAL}
+    weight = np.zeros(len(vocabulary), np.float32)
+    for token, value in idf.items():
+        weight[vocabulary[token]] = value
+    old = "sentence_transformers.sparse_encoder.models"
+    types = {
+        "": f"{old}.MLMTransformer",
+        "document_1_SpladePooling": f"{old}.SpladePooling",
+        f"query_0_{table}": f"{old}.{table}",
+    }
+    structure = {"document": ["", "document_1_SpladePooling"], "query": [f"query_0_{table}"]}
+    parameters = {"default_route": "document", "allow_empty_key": True}
+    splade = {"pooling_strategy": "max", "activation_function": activation, "word_embedding_dimension": None}
+    tokenizer.save_pretrained(folder / f"query_0_{table}")
+    save_file({"weight": weight}, folder / f"query_0_{table}" / "model.safetensors")
+    (folder / "document_1_SpladePooling").mkdir()
+    for name, content in (
+        ("modules.json", [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Router"}]),
+        ("router_config.json", {"types": types, "structure": structure, "parameters": parameters}),
+        ("document_1_SpladePooling/config.json", splade),
+        (f"query_0_{table}/config.json", {"frozen": True}),
+        (
+            "config_sentence_transformers.json",
+            {"model_type": "SparseEncoder", "prompts": {"query": "", "document": ""}, "similarity_fn_name": "dot"},
+        ),
+        ("idf.json", idf),
+    ):
+        (bare / name).write_text(json.dumps(content))
+    (folder / "query_token_weights.txt").write_text("".join(f"{token}\t{value}\n" for token, value in idf.items()))
     return folder

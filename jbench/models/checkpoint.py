@@ -30,7 +30,7 @@ _KINDS = {
     "ColBERT": "colbert",
 }
 _HEADS = {
-    "sparse": ("SpladePooling", "SparseAutoEncoder", "SparseStaticEmbedding", "MLMTransformer"),
+    "sparse": ("SpladePooling", "SparseAutoEncoder", "SparseStaticEmbedding", "IDF", "MLMTransformer"),
     "colbert": ("MultiVectorMask",),
     "cross-encoder": ("LogitScore",),
     "dense": ("Pooling", "StaticEmbedding", "WordEmbeddings", "BoW", "CLIPModel"),
@@ -142,6 +142,11 @@ class Checkpoint:
             yield sign
         if head := next((head for head in heads if head.endswith("ForSequenceClassification")), None):
             yield "cross-encoder", f"architecture {head}"
+        masked = not self.modules and next((head for head in heads if head.endswith("ForMaskedLM")), None)
+        if masked and (self.folder / "idf.json").is_file():
+            yield "sparse", f"architecture {masked} and idf.json"
+        elif masked and "splade" in self.model.lower():
+            yield "sparse", f"architecture {masked} and its name"
         causal = not self.modules and any(head.endswith("ForCausalLM") for head in heads)
         if causal and (template := template_of(self.hub_id, self.model)):
             yield "cross-encoder", f"a language model with the template {template.name}"

@@ -17,19 +17,20 @@ TEXTS_AT_ONCE = 1 << 16
 _IDS = "input_ids"
 
 
-def tokenize(tokenizer: Any, texts: Sequence[Any], length: int | None) -> Tokenized:
-    """Texts, or pairs of them, as rows of token ids, cut to ``length`` tokens, special ones included."""
+def tokenize(tokenizer: Any, texts: Sequence[Any], length: int | None, special: bool = True) -> Tokenized:
+    """Texts, or pairs of them, as rows of token ids, cut to ``length`` tokens, ``special`` ones included."""
     sides = (
         [list(side) for side in zip(*texts, strict=True)] if texts and isinstance(texts[0], tuple) else [list(texts)]
     )
-    found = tokenizer(*sides, truncation=length is not None, max_length=length)
+    found = tokenizer(*sides, truncation=length is not None, max_length=length, add_special_tokens=special)
     keys = [key for key in found if key != "attention_mask"]
     rows = [{key: found[key][i] for key in keys} for i in range(len(texts))]
     lengths, lost = [len(ids) for ids in found[_IDS]], [0] * len(texts)
     full = [i for i, n in enumerate(lengths) if length is not None and n >= length]
     if full:
         # Only a text that fills the length can have lost anything.
-        whole = tokenizer(*([side[i] for i in full] for side in sides), truncation=False, verbose=False)[_IDS]
+        cut = ([side[i] for i in full] for side in sides)
+        whole = tokenizer(*cut, truncation=False, verbose=False, add_special_tokens=special)[_IDS]
         for i, ids in zip(full, whole, strict=True):
             lost[i] = len(ids) - lengths[i]
     return Tokenized(rows, lengths, lost)
