@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from jbench.types import Float32, Float64, Int64, InvalidScores, Qrels, Run, UsageError, unknown
+from jbench.types import Float32, Float64, Int64, InvalidScores, Qrels, Run, Spread, UsageError, unknown
 
 _PAIRS = {"spearman": "spearman/average-ranks", "pearson": "pearson/float64"}
 _RANKED = {
@@ -60,7 +60,9 @@ class Measured:
 
     Ties hold every value that an order of the tied documents can give. They are exact while the
     ties end within the run; of ties beyond its end only the number is known, and any relevant
-    document that the run lacks may be among them.
+    document that the run lacks may be among them. Of ties in earlier stages (`jbench.types.Spread`)
+    they are bounds: no order gives a value outside, but the ends need not be reached, since each
+    document is taken at its best or worst by itself.
 
     ``items`` names the queries or pairs; ``values`` holds one float64 for each of them and column.
     """
@@ -110,13 +112,12 @@ def measure_pairs(gold: Sequence[float], predicted: Float32, measures: Sequence[
 def measure_run(run: Run, qrels: Qrels, measures: Sequence[str]) -> Measured:
     """Measure a run against judgements, over every judged query; one without an answer counts 0.
 
-    :raises InvalidScores: when every document of every query has one and the same score.
+    :raises InvalidScores: when in more than half of the queries with two or more documents all have one score.
     """
     wanted = [parse(name) for name in measures]
     cut = max(m.k for m in wanted)
     rows = _Rows.of(run, qrels)
-    if len(rows.query) > len(run.queries) and not rows.has_order():
-        raise InvalidScores("every document of every query has the same score: no ranking (degenerate scores)")
+    _check_order(run)
     queries = list(qrels)
     relevant = np.array([sum(g > 0 for g in qrels[q].values()) for q in queries], np.float64)
 
@@ -130,9 +131,13 @@ def measure_run(run: Run, qrels: Qrels, measures: Sequence[str]) -> Measured:
     per_query = values(rows)
     scores = {str(m): mean(per_query[str(m)], m) for m in wanted}
     ties = {}
-    if rows.has_ties(run):
-        near = rows.within(cut)
-        least, most = values(near.pessimal(run, qrels, cut)), values(near.optimal(run, qrels))
+    if run.tied:
+        if run.spread is None:
+            near = rows.within(cut)
+            worst, best = near.pessimal(run, qrels, cut), near.optimal(run, qrels)
+        else:
+            worst, best = rows.lowest(run.spread, cut), rows.highest(run.spread, run, qrels)
+        least, most = values(worst), values(best)
         for m in wanted:
             low, high = mean(least[str(m)], m), mean(most[str(m)], m)
             if not math.isclose(low, high, abs_tol=1e-12):
@@ -142,17 +147,33 @@ def measure_run(run: Run, qrels: Qrels, measures: Sequence[str]) -> Measured:
     return Measured(scores, ties, queries, {**per_query, "relevant": relevant}, unanswered)
 
 
+def _check_order(run: Run) -> None:
+    """Refuse a run that is no ranking.
+
+    :raises InvalidScores: when in more than half of the queries with two or more documents all have one score.
+    """
+    counts = np.diff(run.offsets)
+    several = np.flatnonzero(counts > 1)
+    # A run is ordered, so that all scores of a query are the same where the first and the last are.
+    same = run.scores[run.offsets[several]] == run.scores[run.offsets[several + 1] - 1]
+    if 2 * np.count_nonzero(same) > len(several):
+        raise InvalidScores(
+            f"in {np.count_nonzero(same)} of the {len(several)} queries with two or more documents all documents have "
+            f"the same score, first in query {run.queries[several[same][0]]!r}: no ranking (degenerate scores)"
+        )
+
+
 @dataclass(frozen=True)
 class _Rows:
     """A run as loose rows in ranked order, documents known by their grade: query index, score, grade."""
 
     query: Int64
-    score: Float32
+    score: Float32 | Float64
     grade: Int64
 
     @classmethod
     def of(cls, run: Run, qrels: Qrels) -> _Rows:
-        query = np.repeat(np.arange(len(run.queries)), np.diff(run.offsets)).astype(np.int64)
+        query = run.query
         width = len(run.documents) + 1
         key = query * width + run.index
         order = np.argsort(key, kind="stable")
@@ -172,21 +193,13 @@ class _Rows:
             grade[order[place[hit]]] = grades[hit]
         return cls(query, run.scores, grade)
 
-    def has_order(self) -> bool:
-        same_query = self.query[1:] == self.query[:-1]
-        return bool(np.any(same_query & (self.score[1:] != self.score[:-1])))
-
-    def has_ties(self, run: Run) -> bool:
-        tied = (self.query[1:] == self.query[:-1]) & (self.score[1:] == self.score[:-1])
-        return bool(tied.any() or run.beyond.any())
-
     def cut(self, k: int) -> _Rows:
         """The first k rows of each query."""
         return self._take(np.flatnonzero(self._places() < k))
 
     def within(self, k: int) -> _Rows:
         """The first k rows of each query, and those that tie with the k-th: no order of ties brings others there."""
-        last = np.full(self.query.max(initial=-1) + 1, -np.inf, np.float32)
+        last = np.full(self.query.max(initial=-1) + 1, -np.inf, self.score.dtype)
         ends = self._places() == k - 1
         last[self.query[ends]] = self.score[ends]
         return self._take(np.flatnonzero(self.score >= last[self.query]))
@@ -199,7 +212,8 @@ class _Rows:
 
     def optimal(self, run: Run, qrels: Qrels) -> _Rows:
         """The order of ties that puts the highest grades first."""
-        return self._with(self._beyond(run, qrels))._take_sorted(descending=True)
+        last = np.array([_last(run, i) if n else 0.0 for i, n in enumerate(run.beyond.tolist())])
+        return self._with(_missed(run, qrels, run.beyond, last))._take_sorted(descending=True)
 
     def pessimal(self, run: Run, qrels: Qrels, cut: int) -> _Rows:
         """The order of ties that puts the highest grades last."""
@@ -207,14 +221,50 @@ class _Rows:
         extra = [(i, 0, _last(run, i)) for i in cut_off for _ in range(min(int(run.beyond[i]), cut))]
         return self._with(extra)._take_sorted(descending=False)
 
-    def _beyond(self, run: Run, qrels: Qrels) -> list[tuple[int, int, float]]:
-        """Relevant documents that could be among those tied with the last: query, grade, score."""
-        found = []
-        for i in np.flatnonzero(run.beyond).tolist():
-            held = {d for d, _ in run.rows(i)}
-            missed = [g for d, g in qrels.get(run.queries[i], {}).items() if g > 0 and d not in held]
-            found += [(i, g, _last(run, i)) for g in sorted(missed, reverse=True)[: int(run.beyond[i])]]
-        return found
+    def highest(self, spread: Spread, run: Run, qrels: Qrels) -> _Rows:
+        """Relevant documents at their highest scores, others at their lowest: no order of ties gives more.
+
+        What the grades of the relevant documents can be at their places is bounded by their falling order.
+        """
+        relevant = self.grade > 0
+        rows = replace(self, score=np.where(relevant, spread.high, spread.low))
+        rows = rows._take(np.flatnonzero(np.isfinite(rows.score) | relevant))
+        more = [
+            (i, qrels.get(query, {}).get(run.documents[d], 0), float(high))
+            for i, query in enumerate(run.queries)
+            for d, high in zip(*_more_of(spread, i), strict=True)
+        ]
+        known = [{run.documents[d] for d in _more_of(spread, i)[0]} for i in range(len(run.queries))]
+        extra = [row for row in more if row[1] > 0]
+        extra += _missed(run, qrels, spread.unknown, spread.unknown_high, known)
+        return rows._with(extra)._take_sorted(descending=True)._regraded(descending=True)
+
+    def lowest(self, spread: Spread, cut: int) -> _Rows:
+        """Relevant documents at their lowest scores, others at their highest: no order of ties gives less.
+
+        A relevant document that another order drops counts as one that is not relevant, since it could still push
+        others down; so do those that another order brings.
+        """
+        certain = (self.grade > 0) & np.isfinite(spread.low)
+        score = np.where(certain, spread.low, spread.high)
+        rows = replace(self, score=score, grade=np.where(certain, self.grade, 0))
+        queries = len(spread.unknown)
+        extra = [(i, 0, float(high)) for i in range(queries) for high in _more_of(spread, i)[1]]
+        extra += [
+            (i, 0, float(spread.unknown_high[i]))
+            for i in np.flatnonzero(spread.unknown).tolist()
+            for _ in range(min(int(spread.unknown[i]), cut))
+        ]
+        return rows._with(extra)._take_sorted(descending=False)._regraded(descending=False)
+
+    def _regraded(self, descending: bool) -> _Rows:
+        """The grades of each query's relevant documents sorted over their places."""
+        held = np.flatnonzero(self.grade)
+        grade, query = self.grade[held], self.query[held]
+        sorted_grade = grade[np.lexsort((-grade if descending else grade, query))]
+        regraded = self.grade.copy()
+        regraded[held] = sorted_grade
+        return replace(self, grade=regraded)
 
     def _with(self, extra: list[tuple[int, int, float]]) -> _Rows:
         if not extra:
@@ -222,7 +272,7 @@ class _Rows:
         query, grade, score = zip(*extra, strict=True)
         return _Rows(
             np.concatenate([self.query, np.array(query, np.int64)]),
-            np.concatenate([self.score, np.array(score, np.float32)]),
+            np.concatenate([self.score, np.array(score, self.score.dtype)]),
             np.concatenate([self.grade, np.array(grade, np.int64)]),
         )
 
@@ -231,6 +281,28 @@ class _Rows:
 
     def _take(self, rows: Int64) -> _Rows:
         return _Rows(self.query[rows], self.score[rows], self.grade[rows])
+
+
+def _missed(
+    run: Run, qrels: Qrels, count: Int64, score: Float64, known: Sequence[set[str]] | None = None
+) -> list[tuple[int, int, float]]:
+    """Relevant documents that could be among those beyond the run's end: query, grade, score.
+
+    ``count`` and ``score`` are how many there are for each query, and what they score; ``known`` documents of a query
+    are not among them.
+    """
+    rows = []
+    for i in np.flatnonzero(count).tolist():
+        held = {d for d, _ in run.rows(i)} | (known[i] if known else set())
+        missed = [g for d, g in qrels.get(run.queries[i], {}).items() if g > 0 and d not in held]
+        rows += [(i, g, float(score[i])) for g in sorted(missed, reverse=True)[: int(count[i])]]
+    return rows
+
+
+def _more_of(spread: Spread, i: int) -> tuple[Int64, Float64]:
+    """The documents beside the run that another order of ties brings for query i, and their highest scores."""
+    span = slice(spread.more_offsets[i], spread.more_offsets[i + 1])
+    return spread.more[span], spread.more_high[span]
 
 
 def _last(run: Run, i: int) -> float:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Integral
 from typing import Any, Protocol, runtime_checkable
@@ -229,7 +228,7 @@ class Collection:
         return {
             "queries": len(self.queries),
             "documents": len(self.documents),
-            "relevant": sum(grade > 0 for judged in self.qrels.values() for grade in judged.values()),
+            "relevant": sum(bool(grade > 0) for judged in self.qrels.values() for grade in judged.values()),
             "empty": _empty(self.queries.texts) + _empty(self.documents.texts),
         }
 
@@ -268,9 +267,10 @@ def _unique(what: str, ids: Sequence[str]) -> None:
     # Eight bytes an id, so that seven million of them need no set of strings.
     hashes = np.sort(np.fromiter(map(hash, ids), np.int64, len(ids)))
     shared = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
-    counted = Counter(name for name in ids if hash(name) in shared) if shared else Counter[str]()
-    if twice := [name for name, count in counted.items() if count > 1]:
-        raise UsageError(f"duplicate {what} {twice[0]!r}")
+    first: dict[str, int] = {}
+    for place, name in enumerate(ids if shared else (), 1):
+        if hash(name) in shared and first.setdefault(name, place) != place:
+            raise UsageError(f"duplicate {what} {name!r}, at places {first[name]} and {place}")
 
 
 def _empty(texts: Sequence[str]) -> int:
@@ -292,20 +292,62 @@ def _digest(parts: Iterable[Iterable[str]]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
+class Spread:
+    """What other orders of tied documents would make of a run: of its own ties, and of those of earlier stages.
+
+    ``low`` and ``high`` (float64, a number for each row of the run) are the smallest and largest score that a
+    document could have; ``low`` is minus infinity where another order would not retrieve it. Documents that the run
+    lacks and another order would retrieve stand in ``more`` (positions in the run's documents), those of query i at
+    ``more_offsets[i]:more_offsets[i + 1]``, with the largest score each could have in ``more_high`` (float64). Of
+    ``unknown[i]`` further ones only their number is known, and the largest score, ``unknown_high[i]`` (float64).
+    """
+
+    low: Float64
+    high: Float64
+    more_offsets: Int64
+    more: Int64
+    more_high: Float64
+    unknown: Int64
+    unknown_high: Float64
+
+    @property
+    def certain(self) -> bool:
+        """Whether no other order would change anything."""
+        return bool((self.low == self.high).all() and not len(self.more) and not self.unknown.any())
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """The ranks, from 1, that documents of a run could have: ``best`` and ``worst`` of each row, int64.
+
+    ``more`` is the best rank of each document that `Spread` names beside the rows, ``unknown`` (a number a query) that
+    of those of which only the number is known.
+    """
+
+    best: Int64
+    worst: Int64
+    more: Int64
+    unknown: Int64
+
+
+@dataclass(frozen=True, eq=False)
 class Run:
     """For each query an ordered list of documents and scores, held as arrays.
 
-    Query i owns rows ``offsets[i]:offsets[i + 1]`` of ``index`` (positions in ``documents``)
-    and ``scores`` (float32). The order is trec_eval's: score descending, then document id
-    descending. ``beyond[i]`` counts further documents that tie with the last one of query i.
+    Query i owns rows ``offsets[i]:offsets[i + 1]`` of ``index`` (positions in ``documents``) and ``scores``: float32
+    where a model computed them, float64 where they were read or summed so. The order is trec_eval's: score
+    descending, then document id descending. ``beyond[i]`` counts further documents that tie with the last one of
+    query i. ``spread`` is there when the scores come from the order of an earlier stage that had ties; then
+    ``beyond`` is 0 throughout.
     """
 
     queries: Sequence[str]
     documents: Sequence[str]
     offsets: Int64
     index: Int64
-    scores: Float32
+    scores: Float32 | Float64
     beyond: Int64
+    spread: Spread | None = None
 
     @classmethod
     def ranked(
@@ -316,24 +358,32 @@ class Run:
         document: Int64,
         scores: npt.ArrayLike,
         beyond: Int64 | None = None,
+        spread: Spread | None = None,
     ) -> Run:
         """Order loose rows (query index, document index, score; n each) into a run.
 
+        ``scores`` of float32 stay so, all others become float64. ``low`` and ``high`` of ``spread`` belong to the
+        rows as they are given.
+
         :raises InvalidScores: for a non-finite score, or one document twice for one query.
         """
-        scores = np.asarray(scores, np.float32)
-        if bad := np.flatnonzero(~np.isfinite(scores)).tolist():
+        numbers = np.asarray(scores)
+        if numbers.dtype != np.float32:
+            numbers = numbers.astype(np.float64)
+        if bad := np.flatnonzero(~np.isfinite(numbers)).tolist():
             where = f"query {queries[query[bad[0]]]!r}, document {documents[document[bad[0]]]!r}"
-            raise InvalidScores(f"{len(bad)} of {len(scores)} scores are not finite, first for {where}")
-        order = _order(query, scores, lambda tied: _places(documents, document[tied]))
-        query, document, scores = query[order], document[order], scores[order]
+            raise InvalidScores(f"{len(bad)} of {len(numbers)} scores are not finite, first for {where}")
+        order = _order(query, numbers, lambda tied: _places(documents, document[tied]))
+        query, document, numbers = query[order], document[order], numbers[order]
         pairs = np.sort(query * max(len(documents), 1) + document)
         if twice := pairs[:-1][pairs[1:] == pairs[:-1]].tolist():
             q, d = divmod(twice[0], len(documents))
             raise InvalidScores(f"document {documents[d]!r} is ranked twice for query {queries[q]!r}")
         offsets = np.searchsorted(query, np.arange(len(queries) + 1)).astype(np.int64)
         beyond = np.zeros(len(queries), np.int64) if beyond is None else beyond
-        return cls(queries, documents, offsets, document, scores, beyond)
+        if spread is not None:
+            spread = replace(spread, low=spread.low[order], high=spread.high[order])
+        return cls(queries, documents, offsets, document, numbers, beyond, spread)
 
     @classmethod
     def from_dict(cls, run: Mapping[str, Mapping[str, float]]) -> Run:
@@ -344,13 +394,33 @@ class Run:
         document = np.array([at[d] for docs in run.values() for d in docs], np.int64)
         return cls.ranked(queries, documents, query, document, [s for docs in run.values() for s in docs.values()])
 
+    @property
+    def query(self) -> Int64:
+        """The position of each row's query."""
+        return np.repeat(np.arange(len(self.queries)), np.diff(self.offsets)).astype(np.int64)
+
+    @property
+    def tied(self) -> bool:
+        """Whether another order of documents would be as right: they tie, here or in an earlier stage."""
+        query = self.query
+        neighbours = (query[1:] == query[:-1]) & (self.scores[1:] == self.scores[:-1])
+        return bool(self.spread is not None or neighbours.any() or self.beyond.any())
+
     def top(self, k: int) -> Run:
-        """The first k documents of each query; those that tie with the k-th are counted in ``beyond``."""
+        """The first k documents of each query; those that tie with the k-th are counted in ``beyond``.
+
+        Of a run with a ``spread`` the documents that another order would bring among the first k are named there.
+        """
         start = np.repeat(self.offsets[:-1], np.diff(self.offsets))
         place = np.arange(len(self.index)) - start
         kept = place < k
-        last = np.zeros(len(self.queries), np.float32)
-        query = np.repeat(np.arange(len(self.queries)), np.diff(self.offsets))
+        offsets = np.concatenate([[0], np.cumsum(np.minimum(np.diff(self.offsets), k))]).astype(np.int64)
+        if self.spread is not None:
+            spread = _top_spread(self, self.spread, kept, k)
+            left = None if spread.certain else spread
+            return Run(self.queries, self.documents, offsets, self.index[kept], self.scores[kept], self.beyond, left)
+        last = np.zeros(len(self.queries), self.scores.dtype)
+        query = self.query
         ends = place == k - 1
         last[query[ends]] = self.scores[ends]
         tied = np.bincount(query[~kept & (self.scores == last[query])], minlength=len(self.queries))
@@ -358,8 +428,45 @@ class Run:
         # What ties beyond the whole run's end ties with the k-th only if the end does.
         same = longer & (tied == np.diff(self.offsets) - k)
         beyond = np.where(longer, tied + np.where(same, self.beyond, 0), self.beyond)
-        offsets = np.concatenate([[0], np.cumsum(np.minimum(np.diff(self.offsets), k))]).astype(np.int64)
         return Run(self.queries, self.documents, offsets, self.index[kept], self.scores[kept], beyond)
+
+    def opened(self) -> Run:
+        """The same run with a ``spread``, which says of its own ties what ``beyond`` only counts."""
+        if self.spread is not None:
+            return self
+        # A document that ties with the last one might as well have been left out for one beyond.
+        count = np.diff(self.offsets)
+        last = np.full(len(self.queries), -np.inf)
+        last[count > 0] = self.scores[self.offsets[1:][count > 0] - 1]
+        scores, query = self.scores.astype(np.float64), self.query
+        low = np.where((self.beyond[query] > 0) & (scores == last[query]), -np.inf, scores)
+        none = np.zeros(0, np.int64)
+        offsets = np.zeros(len(self.queries) + 1, np.int64)
+        spread = Spread(low, scores, offsets, none, none.astype(np.float64), self.beyond, last)
+        return replace(self, beyond=np.zeros_like(self.beyond), spread=spread)
+
+    def ranks(self) -> Ranks:
+        """The ranks that each document could have, were ties ordered otherwise."""
+        run = self.opened()
+        spread = run.spread
+        assert spread is not None  # noqa: S101
+        best, worst = np.empty(len(run), np.int64), np.empty(len(run), np.int64)
+        more, unknown = np.empty(len(spread.more), np.int64), np.empty(len(run.queries), np.int64)
+        for i in range(len(run.queries)):
+            rows = slice(run.offsets[i], run.offsets[i + 1])
+            others = slice(spread.more_offsets[i], spread.more_offsets[i + 1])
+            rivals = np.sort(np.concatenate([spread.high[rows], spread.more_high[others]]))
+            certain = np.sort(spread.low[rows])
+
+            def first(scores: Float64, certain: Float64 = certain) -> Int64:
+                # Behind those alone that are better whatever the order.
+                return np.asarray(1 + len(certain) - np.searchsorted(certain, scores, "right"))
+
+            best[rows], more[others] = first(spread.high[rows]), first(spread.more_high[others])
+            unknown[i] = first(spread.unknown_high[i : i + 1])[0]
+            beyond = np.where(spread.unknown_high[i] >= spread.low[rows], spread.unknown[i], 0)
+            worst[rows] = len(rivals) - np.searchsorted(rivals, spread.low[rows], "left") + beyond
+        return Ranks(best, worst, more, unknown)
 
     def to_dict(self) -> dict[str, dict[str, float]]:
         """As ``{query: {document: score}}``, best first; queries without documents are left out."""
@@ -375,17 +482,31 @@ class Run:
         return len(self.index)
 
 
-def _order(query: Int64, scores: Float32, places: Callable[[Int64], Int64]) -> Int64:
+def _top_spread(run: Run, spread: Spread, kept: npt.NDArray[np.bool_], k: int) -> Spread:
+    """The spread of the rows ``kept``, the first ``k`` of each query."""
+    ranks = run.ranks()
+    # Rows that another order would drop, and dropped ones that it would keep.
+    low = np.where(ranks.worst > k, -np.inf, spread.low)[kept]
+    enters = ~kept & (ranks.best <= k)
+    stays = ranks.more <= k
+    more_query = np.repeat(np.arange(len(run.queries)), np.diff(spread.more_offsets))
+    query = np.concatenate([run.query[enters], more_query[stays]])
+    order = np.argsort(query, kind="stable")
+    more = np.concatenate([run.index[enters], spread.more[stays]])[order]
+    more_high = np.concatenate([spread.high[enters], spread.more_high[stays]])[order]
+    offsets = np.searchsorted(query[order], np.arange(len(run.queries) + 1)).astype(np.int64)
+    unknown = np.where(ranks.unknown <= k, spread.unknown, 0)
+    return Spread(low, spread.high[kept], offsets, more, more_high, unknown, spread.unknown_high)
+
+
+def _order(query: Int64, scores: Float32 | Float64, places: Callable[[Int64], Int64]) -> Int64:
     """Rows by rising query, then falling score; of rows that tie, by falling ``places``, asked of these alone."""
-    bits = (scores + np.float32(0)).view(np.int32).astype(np.int64)  # 0 and -0 tie
-    rising = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # in whose order the numbers are that the bits mean
-    key = (query.astype(np.int64) << 32) + (2**31 - 1 - rising)
-    order: Int64 = np.argsort(key, kind="stable")
-    key = key[order]
-    same = np.concatenate([[False], key[1:] == key[:-1], [False]])
+    order: Int64 = np.lexsort((-scores, query))
+    same = (query[order][1:] == query[order][:-1]) & (scores[order][1:] == scores[order][:-1])
+    same = np.concatenate([[False], same, [False]])
     among = np.flatnonzero(same[1:] | same[:-1])
     tied = order[among]
-    order[among] = tied[np.lexsort((-places(tied), key[among]))]
+    order[among] = tied[np.lexsort((-places(tied), -scores[tied], query[tied]))]
     return order
 
 

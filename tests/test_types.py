@@ -50,7 +50,7 @@ def test_a_collection_refuses_what_does_not_fit(queries, documents, qrels, candi
 
 
 def test_duplicate_document_ids_are_refused():
-    with pytest.raises(UsageError, match="duplicate document 'd1'"):
+    with pytest.raises(UsageError, match="duplicate document 'd1', at places 1 and 2"):
         Collection(Texts(["q1"], ["x"]), Texts(["d1", "d1"], ["a", "b"]), {"q1": {"d1": 1}})
 
 
@@ -86,9 +86,17 @@ def test_a_run_is_ordered_by_score_then_by_document_id_both_falling():
     assert list(run.to_dict()["q1"]) == ["d2", "d3", "d1"]
 
 
-def test_scores_that_differ_below_float32_are_a_tie():
-    run = Run.from_dict({"q": {"a": 1.0, "b": 1.0 - 1e-9}})
-    assert [d for d, _ in run.rows(0)] == ["b", "a"]
+@pytest.mark.parametrize(("dtype", "order"), [(np.float64, ["a", "b"]), (np.float32, ["b", "a"])])
+def test_scores_are_ordered_as_the_numbers_that_they_were_given_as(dtype, order):
+    scores = np.array([1.0, 1.0 - 1e-9], dtype)
+    run = Run.ranked(["q"], ["a", "b"], np.zeros(2, np.int64), np.arange(2), scores)
+    assert ([d for d, _ in run.rows(0)], run.scores.dtype) == (order, dtype)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1e300])
+def test_doubles_of_any_size_keep_their_order(scale):
+    run = Run.from_dict({"q": {"a": 3 * scale, "b": 1 * scale, "c": 2 * scale, "d": -1 * scale}})
+    assert [d for d, _ in run.rows(0)] == ["a", "c", "b", "d"]
 
 
 def test_a_run_survives_the_way_to_a_dictionary_and_back():

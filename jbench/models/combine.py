@@ -15,6 +15,7 @@ from jbench.models.options import Options
 from jbench.types import (
     Card,
     Float32,
+    Float64,
     Int64,
     InvalidScores,
     Model,
@@ -22,6 +23,7 @@ from jbench.types import (
     Run,
     Scorer,
     Searcher,
+    Spread,
     Texts,
     UsageError,
 )
@@ -33,6 +35,12 @@ REVISION = "1"
 """Rises when the same parts would get other scores; part of the settings, so of the key."""
 
 _PAIRS_AT_ONCE = 1 << 18
+_DEEPEST = 20
+"""How many combinations may stand inside each other."""
+_MARGIN, _MOST_TIED = 16, 1024
+"""How much deeper than its depth a reranker looks for documents that tie there, at first and at most."""
+_NOISE = 8 * np.finfo(np.float64).eps
+"""Sums of the same shares in another order differ by this much of themselves, at most."""
 
 
 @dataclass(frozen=True)
@@ -93,17 +101,19 @@ def _split(inside: str) -> list[str]:
     return []
 
 
-def leaves(string: str) -> Iterator[str]:
+def leaves(string: str, depth: int = 0) -> Iterator[str]:
     """The model strings that are no combination, in order.
 
-    :raises UsageError: as `Call.of` does.
+    :raises UsageError: as `Call.of` does, and for combinations inside each other more than 20 deep.
     """
     call = Call.of(string)
     if call is None:
         yield string
+    elif depth >= _DEEPEST:
+        raise UsageError(f"{string[:40]}... has combinations more than {_DEEPEST} deep inside each other")
     else:
         for part in call.models:
-            yield from leaves(part)
+            yield from leaves(part, depth + 1)
 
 
 @dataclass(frozen=True)
@@ -112,7 +122,8 @@ class Rerank:
 
     A ``depth`` that covers the corpus covers also what ``first`` would not retrieve, so that every
     document is scored, unless ``first`` only knows a list. Ties of ``first`` at the ``depth``-th
-    document are decided by document id, and no tie interval shows them.
+    document are decided by document id; those that another order would bring in its place are scored too, so that
+    the result's tie interval holds what they would change.
     """
 
     card: Card
@@ -125,12 +136,37 @@ class Rerank:
         if self.depth >= len(documents) and _knows_all(self.first):
             query = np.repeat(np.arange(len(queries)), len(documents))
             document = np.tile(np.arange(len(documents)), len(queries))
-        else:
-            run = self.first.search(queries, documents, self.depth).top(self.depth)
-            query = np.repeat(np.arange(len(queries)), np.diff(run.offsets))
-            document = run.index
-        scores = _scored(self.second, queries, documents, query, document)
-        return Run.ranked(queries.ids, documents.ids, query, document, scores).top(k)
+            scores = _scored(self.second, queries, documents, query, document)
+            return Run.ranked(queries.ids, documents.ids, query, document, scores).top(k)
+        run = self._candidates(queries, documents)
+        scores = _scored(self.second, queries, documents, run.query, run.index)
+        spread = run.spread and self._rescored(run.spread, scores, queries, documents)
+        return Run.ranked(queries.ids, documents.ids, run.query, run.index, scores, None, spread).top(k)
+
+    def _candidates(self, queries: Texts, documents: Texts) -> Run:
+        """The first ``depth`` documents of ``first``; a ``spread`` names those that tie with the last."""
+        if isinstance(self.first, Fusion):  # whose order depends on how deep its parts are asked
+            return self.first.search(queries, documents, self.depth).top(self.depth)
+        run = self.first.search(queries, documents, min(self.depth + _MARGIN, len(documents)))
+        tied = int((run.top(self.depth).beyond).max(initial=0))
+        if run.spread is None and run.beyond.any() and _MARGIN <= tied <= _MOST_TIED:
+            run = self.first.search(queries, documents, min(self.depth + tied, len(documents)))
+        return run.opened().top(self.depth) if tied else run.top(self.depth)
+
+    def _rescored(self, spread: Spread, scores: Float32 | Float64, queries: Texts, documents: Texts) -> Spread:
+        """The spread of the first stage by the second stage's scores, those of the rows being ``scores``."""
+        query = np.repeat(np.arange(len(queries)), np.diff(spread.more_offsets))
+        more_high = _scored(self.second, queries, documents, query, spread.more)
+        low = np.where(np.isfinite(spread.low), scores, -np.inf).astype(np.float64)
+        # What is not known could have any score.
+        unknown_high = np.full(len(queries), np.inf)
+        return replace(
+            spread,
+            low=low,
+            high=scores.astype(np.float64),
+            more_high=more_high.astype(np.float64),
+            unknown_high=unknown_high,
+        )
 
     def report(self) -> dict[str, Any]:
         """Both stages together."""
@@ -190,23 +226,87 @@ def _ranking(model: Model, queries: Texts, documents: Texts, query: Int64, docum
     return run
 
 
-def _scored(model: Scorer, queries: Texts, documents: Texts, query: Int64, document: Int64) -> Float32:
-    scores = np.zeros(len(query), np.float32)
-    for start in range(0, len(query), _PAIRS_AT_ONCE):
-        span = slice(start, start + _PAIRS_AT_ONCE)
-        scores[span] = model.score(_pairs(queries, documents, query[span], document[span]), ROLES)
-    return scores
+def _scored(model: Scorer, queries: Texts, documents: Texts, query: Int64, document: Int64) -> Float32 | Float64:
+    spans = [slice(start, start + _PAIRS_AT_ONCE) for start in range(0, len(query), _PAIRS_AT_ONCE)]
+    parts = [model.score(_pairs(queries, documents, query[span], document[span]), ROLES) for span in spans]
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
 def _fused(runs: Sequence[Run], queries: Sequence[str], documents: Sequence[str]) -> Run:
-    rows, shares = [], []
-    for run in runs:
-        query = np.repeat(np.arange(len(queries)), np.diff(run.offsets))
-        rows.append(query * len(documents) + run.index)
-        shares.append(1 / (K + 1 + np.arange(len(run.index)) - run.offsets[query]))
-    found, place = np.unique(np.concatenate(rows), return_inverse=True)
-    scores = np.bincount(place, weights=np.concatenate(shares), minlength=len(found))
-    return Run.ranked(queries, documents, *np.divmod(found, len(documents)), scores)
+    """The documents of ``runs`` by the sum of their shares; a ``spread`` says what other orders of ties would give."""
+    rows = [run.query * len(documents) + run.index for run in runs]
+    places = [np.arange(len(run)) - run.offsets[run.query] for run in runs]
+    names, place = np.unique(np.concatenate(rows), return_inverse=True)
+    shares = np.concatenate([_share(1 + ranks) for ranks in places])
+    query, document = np.divmod(names, len(documents))
+    sums = np.asarray(np.bincount(place, weights=shares, minlength=len(names)), np.float64)
+    scores = _settled(query, sums)
+    spread = _fused_spread(runs, len(documents), names, scores) if any(run.tied for run in runs) else None
+    return Run.ranked(queries, documents, query, document, scores, None, spread)
+
+
+def _share(rank: Int64) -> Float64:
+    return np.asarray(1 / (K + rank))
+
+
+def _settled(query: Int64, scores: Float64) -> Float64:
+    """Scores that differ by the order of their sums alone, made the same: they are ties."""
+    order = np.lexsort((scores, query))
+    ordered, of = scores[order], query[order]
+    apart = (of[1:] != of[:-1]) | (ordered[1:] - ordered[:-1] > _NOISE * ordered[1:])
+    first = np.flatnonzero(np.concatenate([[True], apart]))[: len(ordered)]
+    settled = np.empty_like(scores)
+    settled[order] = np.repeat(ordered[first], np.diff(np.append(first, len(ordered))))
+    return settled
+
+
+def _fused_spread(runs: Sequence[Run], width: int, names: Int64, scores: Float64) -> Spread:
+    """What other orders of the ties in ``runs`` would make of fused ``scores``.
+
+    ``names`` are query x ``width`` + document of the fused rows, rising. Each run gives a document the shares of its
+    worst and best rank there, and nothing where an order would leave it out.
+    """
+    opened = [run.opened() for run in runs]
+    ranks = [run.ranks() for run in opened]
+    queries = len(runs[0].queries)
+    brought = [_names_beside(run, width) for run in opened]
+    more = np.setdiff1d(np.concatenate(brought), names)
+    every = np.concatenate([names, more])
+    order = np.argsort(every, kind="stable")
+    low, high = np.zeros(len(every)), np.zeros(len(every))
+    unknown, unknown_high = np.zeros(queries, np.int64), np.zeros(queries)
+    for run, rank, beside in zip(opened, ranks, brought, strict=True):
+        assert run.spread is not None  # noqa: S101
+        here = order[np.searchsorted(every, run.query * width + run.index, sorter=order)]
+        low[here] += np.where(np.isfinite(run.spread.low), _share(rank.worst), 0.0)
+        also = order[np.searchsorted(every, beside, sorter=order)]
+        # A document that this run does not name may be one of those of which only the number is known.
+        share = np.where(run.spread.unknown > 0, _share(rank.unknown), 0.0)
+        most = share[every // width]
+        most[also] = np.maximum(most[also], _share(rank.more))
+        most[here] = _share(rank.best)
+        high += most
+        unknown, unknown_high = unknown + run.spread.unknown, unknown_high + share
+    rows = slice(len(names))
+    # Where nothing is open, low and high are the score itself, whatever the sums were rounded to.
+    open_ = high[rows] - low[rows] > _NOISE * high[rows]
+    least = np.where(low[rows] > 0, np.minimum(low[rows] * (1 - _NOISE), scores), -np.inf)
+    return Spread(
+        np.where(open_, least, scores),
+        np.where(open_, np.maximum(high[rows] * (1 + _NOISE), scores), scores),
+        np.searchsorted(more, np.arange(queries + 1) * width).astype(np.int64),
+        more % width,
+        high[len(names) :] * (1 + _NOISE),
+        unknown,
+        unknown_high * (1 + _NOISE),
+    )
+
+
+def _names_beside(run: Run, width: int) -> Int64:
+    """Query x ``width`` + document of the documents that another order of ties would bring into ``run``."""
+    assert run.spread is not None  # noqa: S101
+    query = np.repeat(np.arange(len(run.queries)), np.diff(run.spread.more_offsets))
+    return np.asarray(query * width + run.spread.more)
 
 
 def _knows_all(model: Model) -> bool:
