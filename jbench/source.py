@@ -11,7 +11,6 @@ which a file was first read to its end, and another file is refused from then on
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import time
@@ -172,8 +171,8 @@ class Source:
         return self.read("UTF-8 text", formats.text)
 
     def json(self) -> Any:
-        """The file as JSON."""
-        return self.read("JSON", lambda path: json.loads(formats.text(path)))
+        """The file as JSON; a key that an object has twice is an error."""
+        return self.read("JSON", formats.json_text)
 
     def jsonl(self) -> list[dict[str, Any]]:
         """One object a line; empty lines are skipped."""

@@ -384,3 +384,12 @@ def test_a_file_that_is_no_result_is_named_and_left_out(tmp_path):
     (tmp_path / "m" / "1" / "notes.json").write_text("{}")
     assert len(results.read_all([tmp_path], complaints.append)) == 1
     assert "notes.json is not a result" in complaints[0]
+
+
+@pytest.mark.parametrize("grade", [np.int64(1), np.int32(1), np.uint8(1)])
+def test_grades_of_numpy_are_saved_as_whole_numbers(grade, tmp_path):
+    data = Collection.of({"q": "文書"}, {"d1": "文書", "d2": "別"}, {"q": {"d1": grade}})
+    task = Retrieval(name="np", protocol="v1", load=lambda: data, **COMMON)
+    (result,) = evaluate(["ngram"], [task], tmp_path)
+    assert (result.counts["relevant"], type(result.counts["relevant"])) == (1, int)
+    assert results.read_all([tmp_path], pytest.fail)[0].counts["relevant"] == 1

@@ -510,3 +510,9 @@ def test_a_combination_is_a_model_of_a_whole_evaluation(cross_bert, tmp_path):
     assert result.host["cost"]["ms_per_query"] > 0
     assert result.host["cost"]["parameters"] == sum(p.numel() for p in model.second.weights.module.parameters())
     assert locate(str(cross_bert), None).revision in json.dumps(result.settings)
+
+
+def test_combinations_inside_each_other_without_end_are_one_line():
+    string = "rrf(ngram, " * 300 + "random" + ")" * 300
+    with pytest.raises(UsageError, match="has combinations more than 20 deep inside each other"):
+        open_model(string)

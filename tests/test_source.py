@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -505,3 +506,23 @@ def test_what_is_nowhere_is_told_apart_from_what_is_wrong(tmp_path, monkeypatch,
     with pytest.raises(Unavailable) as caught:
         FILE.path()
     assert not isinstance(caught.value, Missing)
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "says"),
+    [
+        ("q1 0 d1 1\nq1 0 d2 1\nq1 0 d1 0\n", "qrels", "document 'd1' for query 'q1' is given twice, in lines 1 and 3"),
+        ("q1\ta\n\nq1\tb\n", "topics", "query 'q1' is given twice, in lines 1 and 3"),
+        ('{"d1": "a", "d1": "b"}', "json", "'d1' is given twice in one object"),
+        ('{"q1": {"d1": 1, "d1": 0}}', "json", "'d1' is given twice in one object"),
+    ],
+)
+def test_what_is_given_twice_is_an_error_that_says_where(text, read, says, tmp_path):
+    (tmp_path / "f").write_text(text)
+    with pytest.raises(Unavailable, match=re.escape(says)):
+        getattr(local(tmp_path / "f"), read)()
+
+
+def test_equal_texts_under_two_ids_are_two_queries(tmp_path):
+    (tmp_path / "t").write_text("q1\ta\nq2\ta\n")
+    assert local(tmp_path / "t").topics() == {"q1": "a", "q2": "a"}

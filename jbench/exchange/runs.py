@@ -52,7 +52,7 @@ def _predicted(model: Model, task: Task, path: Path, options: Options) -> Run:
 def write_run(run: Run, path: Path, tag: str = "jbench") -> None:
     """Write ``run`` in the format of the ending of ``path`` (of `ENDINGS`); ``tag`` is the last field of a TREC line.
 
-    A score is written as the shortest decimal that reads back as the same float32: ties stay ties.
+    A score is written as the shortest decimal that reads back as the same number of its precision: ties stay ties.
     A query without documents is not in the file.
 
     :raises UsageError: for another ending, or ids that the format cannot hold: white space in TREC text.
@@ -66,9 +66,9 @@ def write_run(run: Run, path: Path, tag: str = "jbench") -> None:
 
 
 def _writer(path: Path) -> Callable[[Run, IO[bytes], str], None]:
-    if path.suffix not in ENDINGS:
+    if path.suffix.lower() not in ENDINGS:
         raise unknown("ending of a run file", path.suffix, ENDINGS)
-    return ENDINGS[path.suffix]
+    return ENDINGS[path.suffix.lower()]
 
 
 def _check(path: Path, queries: Iterable[str], documents: Iterable[str]) -> None:
@@ -85,9 +85,10 @@ def _check(path: Path, queries: Iterable[str], documents: Iterable[str]) -> None
 
 def _rows(run: Run) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Each query with its documents and the decimals of their scores."""
+    decimal = run.scores.dtype.type  # of this type's numbers, str is the shortest decimal
     for i, query in enumerate(run.queries):
         if rows := run.rows(i):
-            yield query, [(document, str(np.float32(score))) for document, score in rows]
+            yield query, [(document, str(decimal(score))) for document, score in rows]
 
 
 def _trec(run: Run, file: IO[bytes], tag: str) -> None:
