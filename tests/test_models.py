@@ -424,7 +424,7 @@ def test_run_files_of_every_format_read_the_same(suffix, tmp_path):
         ("a.trec", TREC + "q2 Q0 d3 2 high tag\n", UsageError, "line 4: score 'high' is not a number"),
         ("a.trec", TREC + "q2 d3 2\n", UsageError, "line 4 has 3 fields"),
         ("a.trec", "", InvalidScores, "holds no ranking"),
-        ("a.json", '{"q1": {"d1": 1.0, "d1": 2.0}}', InvalidScores, "ranked twice"),
+        ("a.json", '{"q1": {"d1": 1.0, "d1": 2.0}}', InvalidScores, "'d1' is given twice in one object"),
         ("a.json", '{"q1": {"d1": NaN}}', InvalidScores, "not finite"),
         ("a.json", '{"q1": {"d1": "x"}}', UsageError, "score 'x' is not a number"),
         ("a.json", '{"q1": {"d1": false}}', UsageError, "score False is not a number"),
