@@ -133,8 +133,20 @@ def _known(path: Path, model: Model, task: Task, loaded: Loaded, options: Option
     if not results.is_whole(path, found):
         options.say(f"{found.model} on {found.task}: the per-query values are not the result's own; computed again")
         return None
+    if changed := _changed(path, found, task):
+        options.say(f"{found.model} on {found.task}: the task has another {changed} now; computed again")
+        return None
     found = _retold(path, found, model, options)
     return replace(found, host={**found.host, "stored": True})
+
+
+def _changed(path: Path, found: Result, task: Task) -> str:
+    """What the task of today says otherwise than a stored result does, beside its key; empty for nothing."""
+    if found.main != task.main:
+        return "main measure"
+    items, clusters = results.grouping(path)
+    today = [task.cluster(item) for item in items] if task.cluster else None
+    return "cluster" if clusters != today else ""
 
 
 def _retold(path: Path, found: Result, model: Model, options: Options) -> Result:

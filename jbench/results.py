@@ -145,6 +145,24 @@ def is_whole(path: Path, result: Result) -> bool:
         raise Unavailable(f"cannot read {values}: {error.strerror}") from error
 
 
+def grouping(path: Path) -> tuple[list[str], list[str] | None]:
+    """The items of the per-query values beside a result, and the cluster of each; None where they have none.
+
+    :raises Unavailable: when they cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    values = path.with_suffix(".values.parquet")
+    try:
+        with pq.ParquetFile(values) as file:  # read_table would import pandas
+            named = [name for name in ("item", "cluster") if name in file.schema_arrow.names]
+            columns = file.read(named).to_pydict()
+        return columns["item"], columns.get("cluster")
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise Unavailable(f"cannot read {values}: {error}") from error
+
+
 def to_json(result: Result) -> bytes:
     """The result as indented JSON; empty ``ties``, ``variant``, ``unprompted`` and ``training`` are left out."""
     return orjson.dumps(as_dict(result), option=orjson.OPT_INDENT_2)

@@ -3,15 +3,16 @@
 One folder below ``embeddings`` in the cache for all that touches a value (weights, settings, library versions; what is
 read in another way, as behind another prompt, is another item): ``about.json`` says what, and ``*.safetensors`` hold
 the values of some items each, in the dtype that the model computes in. A shard appears complete or not at all; shards
-are never changed.
+are never changed. Only a folder whose ``about.json`` carries the store's mark is ever removed, and of it only what the
+store wrote.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
-import shutil
 import sys
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -39,8 +40,15 @@ SECONDS, SHARE = 0.25, 0.02
 
 USUAL_GIB = 20.0
 ABOUT = "about.json"
-UNSAID = "unknown"
+MARK = {"store": "jbench embeddings"}
+"""What ``about.json`` holds in a folder of the store, beside what is said of the model."""
+
 _ENDING = ".safetensors"
+_WRITTEN = re.compile(
+    r"\d{19}-[0-9a-f]{8}\.safetensors|\.(about\.json|\d{19}-[0-9a-f]{8}\.safetensors)\.\d+\.[0-9a-f]{8}\.tmp"
+)
+# Shards, and what a killed process left of one or of about.json.
+_BEFORE_MARKS = {"adapter", "versions"}  # what about.json of the store held before it had a mark
 _Known = tuple[Float32, int]
 Int32 = np.ndarray[Any, np.dtype[np.int32]]
 UInt64 = np.ndarray[Any, np.dtype[np.uint64]]
@@ -179,11 +187,11 @@ class Shards:
         self._bytes = 0
         try:
             self._make_room(len(data))
+            if not self.told():  # the mark comes first, so that nothing lies in the store without it
+                write(self.folder / ABOUT, json.dumps({**MARK, **self.about()}, ensure_ascii=False, indent=2))
             path = self.folder / f"{time.time_ns():019d}-{secrets.token_hex(4)}{_ENDING}"
             with writing(path) as file:
                 file.write(data)
-            if not self.told():
-                write(self.folder / ABOUT, json.dumps(dict(self.about()), ensure_ascii=False, indent=2))
         except Unavailable as error:
             self._closed = True
             self.say(f"embeddings are not stored any more: {error}")
@@ -226,7 +234,7 @@ class Shards:
 class Stored:
     """A folder of the store: what it holds the values of, its bytes, and when it was last used (seconds, epoch).
 
-    ``about`` has ``model``, ``revision`` and ``settings``; of a folder that does not say, the model is `UNSAID`.
+    ``about`` has ``model``, ``revision`` and ``settings``.
     """
 
     folder: Path
@@ -267,37 +275,51 @@ def limit() -> int:
 
 
 def stored() -> list[Stored]:
-    """All that the store holds, what was used last first."""
+    """All that the store holds, what was used last first; a folder without its mark is another's, and left out."""
     found = []
     for folder in root().glob("*/"):
-        about = _told(folder / ABOUT)
+        about = None if folder.is_symlink() else _told(folder / ABOUT)
         with suppress(OSError):
-            used = (folder / ABOUT if about else folder).stat().st_mtime
-            unsaid = {"model": UNSAID, "revision": "", "settings": {}}
-            found.append(Stored(folder, about or unsaid, _size(folder), used))
+            if about:
+                found.append(Stored(folder, about, _size(folder), (folder / ABOUT).stat().st_mtime))
     return sorted(found, key=lambda one: -one.used)
 
 
 def _told(path: Path) -> Mapping[str, Any] | None:
-    """What an ``about.json`` says, where it is one."""
-    with suppress(OSError, ValueError):
+    """What an ``about.json`` of the store says; None for any other file."""
+    with suppress(OSError, ValueError, RecursionError):
         about = json.loads(path.read_bytes())
         if isinstance(about, dict) and {"model", "revision", "settings"} <= about.keys():
-            return about
+            return about if MARK.items() <= about.items() or about.keys() >= _BEFORE_MARKS else None
     return None
 
 
 def _size(folder: Path) -> int:
     size = 0
-    for path in folder.glob("*"):
+    for path in _files(folder):
         with suppress(OSError):  # another process may have removed it
             size += path.stat().st_size
     return size
 
 
 def remove(one: Stored) -> None:
-    """Remove what is stored in a folder; another process that reads it keeps what it has open."""
-    shutil.rmtree(one.folder, ignore_errors=True)
+    """Remove what is stored in a folder; another process that reads it keeps what it has open.
+
+    What the store did not write stays, and its folder with it.
+    """
+    for path in _files(one.folder):
+        with suppress(OSError):
+            path.unlink()
+    with suppress(OSError):
+        one.folder.rmdir()
+
+
+def _files(folder: Path) -> list[Path]:
+    """What the store wrote in a folder, the mark last."""
+    with suppress(OSError):
+        written = [path for path in folder.iterdir() if _WRITTEN.fullmatch(path.name)]
+        return [*written, folder / ABOUT]
+    return []
 
 
 @dataclass(frozen=True)

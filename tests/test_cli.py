@@ -82,6 +82,17 @@ def test_json_is_an_array_of_results_and_failures(tmp_path):
     assert (failed["task"], failed["model"], failed["exit"]) == ("jsts@valid1457", "ngram", 5)
 
 
+def test_a_folder_of_results_that_is_only_read_gives_its_board(tmp_path):
+    made = jbench("run", "random", cwd=tmp_path)
+    board = tmp_path / "jbench-results" / "mini.v1.md"
+    board.unlink()
+    board.mkdir()  # so that nobody, root neither, can write the file
+    again = jbench("run", "random", cwd=tmp_path)
+    assert again.stdout == made.stdout
+    assert again.stderr.splitlines()[-1] == f"cannot write {board}: it is a folder; the board is printed alone"
+    assert "it is a folder" in line(jbench("run", "random", "--overwrite", cwd=tmp_path, code=5))
+
+
 def test_a_checkpoint_meets_the_baselines_on_a_board(tmp_path, dense_bert):
     done = jbench("run", dense_bert, "--name", "mine", "--board", "mini", cwd=tmp_path)
     assert set(models_of(done.stdout)) == {*BASELINES, "mine"}

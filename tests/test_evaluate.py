@@ -154,6 +154,29 @@ def test_another_key_in_the_same_place_is_said_and_computed_again(tmp_path):
     assert said == ["m on x@y: the stored result has another key; computed again"]
 
 
+QUERIES = Collection.of({"p1": "a", "p2": "b"}, {"a": "a", "b": "b"}, {"p1": {"a": 1}, "p2": {"a": 1}})
+RETRIEVAL = Retrieval(name="r", protocol="y", load=lambda: QUERIES, measures=("ndcg@10", "recall@1"), **COMMON)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"cluster": lambda query: query[0]}, "the task has another cluster now"),
+        ({"main": "recall@1"}, "the task has another main measure now"),
+        ({"measures": ("ndcg@10",)}, "the stored result has another key"),
+    ],
+)
+def test_a_stored_result_is_reused_only_for_the_task_of_today(change, says, tmp_path):
+    said, today = [], replace(RETRIEVAL, **change)
+    list(evaluate(["ngram"], [RETRIEVAL], tmp_path))
+    for task in (today, today, RETRIEVAL):
+        (result,) = evaluate(["ngram"], [task], tmp_path, Options(say=said.append))
+        assert result.main == task.main
+    assert said == [f"ngram on r@y: {says}; computed again"] * 2
+    (values,) = tmp_path.rglob("*.parquet")
+    assert "cluster" not in pq.read_schema(values).names
+
+
 @pytest.mark.parametrize("torn", ["", "{", '{"schema": 1}', "[]", "\x00\x00"])
 def test_a_torn_result_is_said_and_computed_again(torn, tmp_path):
     said, model = [], Lengths()

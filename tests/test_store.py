@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -330,14 +331,62 @@ def test_what_is_stored_is_shown_and_removed(dense_bert, tmp_path):
     assert json.loads(jbench("models", "--stored", "--json", cwd=tmp_path).stdout) == []
 
 
-@pytest.mark.parametrize("about", [None, "", "[]", '{"model": "half"}'])
-def test_a_folder_that_does_not_say_what_it_holds_is_shown_and_removed_too(tmp_path, monkeypatch, about):
+STRANGERS = [None, "", "[]", '{"model": "m", "revision": "", "settings": {}}']
+
+
+@pytest.mark.parametrize("about", STRANGERS)
+def test_a_folder_without_the_mark_of_the_store_is_left_alone(tmp_path, monkeypatch, about):
     monkeypatch.setenv("JBENCH_HOME", str(tmp_path))
     folder = store.root() / "0"
     folder.mkdir(parents=True)
+    (folder / "thesis.txt").write_text("x" * 9000)
     if about is not None:
         (folder / store.ABOUT).write_text(about)
-    (row,) = json.loads(jbench("models", "--stored", "--json", cwd=tmp_path).stdout)
-    assert row["model"] == "unknown"
-    jbench("models", "--prune", "unknown", cwd=tmp_path)
-    assert not folder.exists()
+    assert json.loads(jbench("models", "--stored", "--json", cwd=tmp_path).stdout) == []
+    jbench("models", "--prune", "all", cwd=tmp_path)
+    monkeypatch.setenv("JBENCH_STORE_GIB", str(2000 / 2**30))
+    for name in ("a", "b"):  # of which only one fits
+        one = shelf(name)
+        one.add("", "t", np.zeros(256, np.float32), 0)
+        one.flush()
+    assert [one.about["model"] for one in store.stored()] == ["b"]
+    assert (folder / "thesis.txt").is_file()
+
+
+def test_what_another_put_into_a_folder_of_the_store_stays(tmp_path):
+    one = shelf()
+    one.add("", "t", np.zeros(4, np.float32), 0)
+    one.flush()
+    (one.folder / "thesis.txt").write_text("x")
+    (one.folder / "weights.safetensors").write_text("x")
+    (kept,) = store.stored()
+    store.remove(kept)
+    assert sorted(path.name for path in one.folder.iterdir()) == ["thesis.txt", "weights.safetensors"]
+    assert store.stored() == []
+
+
+def test_a_link_in_the_store_is_not_followed(tmp_path):
+    one = shelf()
+    one.add("", "t", np.zeros(4, np.float32), 0)
+    one.flush()
+    shutil.move(one.folder, tmp_path / "elsewhere")
+    one.folder.symlink_to(tmp_path / "elsewhere")
+    assert store.stored() == []
+
+
+def test_the_mark_lies_there_before_the_first_shard():
+    one = shelf()
+    one.add("", "t", np.zeros(4, np.float32), 0)
+    one.flush()
+    about = json.loads((one.folder / store.ABOUT).read_text())
+    assert about["store"] == "jbench embeddings"
+    assert (one.folder / store.ABOUT).stat().st_ctime_ns <= min(p.stat().st_ctime_ns for p in one.folder.glob("*.s*"))
+
+
+def test_a_folder_of_a_store_before_marks_is_its_own():
+    one = shelf()
+    one.add("", "t", np.zeros(4, np.float32), 0)
+    one.flush()
+    about = {"model": "m", "revision": "r", "settings": {}, "adapter": "dense", "versions": {}}
+    (one.folder / store.ABOUT).write_text(json.dumps(about))
+    assert [kept.about["model"] for kept in store.stored()] == ["m"]

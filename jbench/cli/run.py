@@ -104,7 +104,7 @@ def run(
     if json:
         print_outcomes(outcomes)
     elif done and definition:
-        _print_board(definition, results, task_dir)
+        _print_board(definition, results, task_dir, all(outcome.host.get("stored") for outcome in done))
     elif done:
         typer.echo(markdown.render(draw(of_tasks(tasks), done)), nl=False)
     # On a board, a task that is not for this model is no failure, unless nothing else was left.
@@ -150,17 +150,28 @@ def fetch(
     raise ending(failed)
 
 
-def _print_board(board: Board, results: Path, task_dirs: list[Path] | None) -> None:
-    """The board with the project's baselines and all results at hand; also written beside them."""
+def _print_board(board: Board, results: Path, task_dirs: list[Path] | None, stored: bool) -> None:
+    """The board with the project's baselines and all results at hand; also written beside them.
+
+    Where every result was ``stored`` the folder may be one that can only be read: then that is said.
+    """
     from jbench.files import write
     from jbench.progress import say
     from jbench.render import markdown
+    from jbench.types import Unavailable
 
     text = markdown.render(drawn(board, [results], task_dirs))
     path = results / f"{board.id}.md"
-    write(path, text)
+    try:
+        write(path, text)
+    except Unavailable as error:
+        if not stored:
+            raise
+        written = f"{error}; the board is printed alone"
+    else:
+        written = f"written to {path}"
     typer.echo(text, nl=False)
-    say(f"written to {path}")
+    say(written)
 
 
 def _declared(path: Path, task_dirs: list[Path]) -> dict[str, Any]:
