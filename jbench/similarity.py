@@ -32,8 +32,8 @@ def matrix(name: str, a: Float32, device: str = "cpu", documents: int = 0) -> Ca
     torch, which takes a second to import, stays out; what else is imported changes no score.
     """
     if name in ("cosine", "dot") and device == "cpu" and a.size * documents < WORTH_TORCH:
-        asked = _unit(a) if name == "cosine" else a
-        return lambda b: asked @ (_unit(b) if name == "cosine" else b).T
+        asked = normalised(a) if name == "cosine" else a
+        return lambda b: asked @ (normalised(b) if name == "cosine" else b).T
     import torch
 
     given = tensor(name, a, device)
@@ -59,7 +59,7 @@ def tensor(name: str, side: Float32, device: str) -> Any:
 def pairwise(name: str, a: Float32, b: Float32) -> Float32:
     """float32[n]: each of float32[n, d] with its own of float32[n, d]."""
     if name == "cosine":
-        a, b = _unit(a), _unit(b)
+        a, b = normalised(a), normalised(b)
     found = {
         "euclidean": lambda: -np.linalg.norm(a - b, axis=1),
         "manhattan": lambda: -np.abs(a - b).sum(axis=1),
@@ -148,7 +148,13 @@ def _lengths(queries: Sequence[Float32]) -> Float32:
     return np.array([max(1, len(query)) for query in queries], np.float32)
 
 
-def _unit(vectors: Float32) -> Float32:
+def cut(vectors: Float32, dimension: int, unit: bool) -> Float32:
+    """Of float32[n, d] the first ``dimension`` numbers of each, brought back to length 1 where ``unit`` says so."""
+    first: Float32 = np.ascontiguousarray(vectors[:, :dimension])
+    return normalised(first) if unit else first
+
+
+def normalised(vectors: Float32) -> Float32:
     """Vectors of length 1; of length 0, as they are."""
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     found: Float32 = vectors / np.maximum(lengths, 1e-12)[:, None]

@@ -25,7 +25,7 @@ LINE = [
     {"metrics", "source", "manifest", "fingerprint"},
     {"arrow", "deferred"},
     {"store", "search", "similarity", "residual"},
-    {"nearest"},
+    {"nearest", "quantised"},
     {"encode"},
     {"models"},
     {"task"},

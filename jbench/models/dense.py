@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from typing import Any
 
-from jbench import similarity
+from jbench import quantised, similarity
 from jbench.encode import Encoder, Reader, Tokenized
 from jbench.models import neural, tokens
 from jbench.models.checkpoint import Checkpoint
@@ -15,13 +15,23 @@ from jbench.models.neural import Weights, one_of
 from jbench.models.options import Options, whole_number
 from jbench.models.templates import templates
 from jbench.nearest import nearest
+from jbench.quantised import Quantised
 from jbench.search import Best, spans
 from jbench.types import Card, Float32, Run, Texts, UsageError
 
 POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
-SETTINGS = {"pooling": one_of(*POOLINGS), "max_length": whole_number, "similarity": one_of(*similarity.DENSE)}
+SETTINGS = {
+    "pooling": one_of(*POOLINGS),
+    "max_length": whole_number,
+    "similarity": one_of(*similarity.DENSE),
+    "dimension": whole_number,
+    "precision": one_of(*quantised.PRECISIONS),
+}
 REVISION = "1"
 """Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
+
+_TRUNCATED_REVISION = "2"
+"""That of a checkpoint with a ``truncate_dim``: its vectors are kept whole, and cut when they are compared."""
 
 _BYTES = 12
 """Of one number of a document that is compared: as stored, in float32, normalised."""
@@ -33,22 +43,33 @@ class Dense:
 
     card: Card
     weights: Weights
+    kept: list[float] = field(default_factory=list, repr=False)
 
     def score(self, pairs: Sequence[tuple[str, str]], roles: tuple[str, str]) -> Float32:
-        """Similarity of each pair's two vectors, in float32."""
+        """Similarity of each pair's two vectors, in float32; where a precision is asked for, of what it leaves.
+
+        Of two roles the left is read as a query and stays as it is; of one, both sides are stored.
+        """
         left, right = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         if roles[0] == roles[1]:  # one call: texts that stand on both sides are encoded once
-            both = self._encode(left + right, roles[0])
+            both = self._stored_and_read(self._encode(left + right, roles[0]))
             return similarity.pairwise(self.card.settings["similarity"], both[: len(left)], both[len(left) :])
         asked = self._encode(left, roles[0])
         with self.weights.tally.preparing():
             held = self._encode(right, roles[1])
-        self.weights.tally.hold(held)
-        return similarity.pairwise(self.card.settings["similarity"], asked, held)
+        if self._precision is None:
+            self.weights.tally.hold(held)
+            return similarity.pairwise(self.card.settings["similarity"], asked, held)
+        exact = similarity.pairwise(self.card.settings["similarity"], asked, held)
+        scores = similarity.pairwise("dot", self._comparable(asked), self._stored_and_read(held))
+        self.kept.extend(quantised.kept_of_pairs(left, exact, scores))
+        return scores
 
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """Exact search over the whole corpus, whose vectors are held a window at a time."""
         asked = self._encode(queries.texts, "query")
+        if self._precision is not None:
+            return self._search_stored(queries, asked, documents, k)
         name, device = self.card.settings["similarity"], self.weights.device
         compare = similarity.matrix(name, asked, device, len(documents))
         near = nearest(name, asked, k, device, len(documents))
@@ -68,10 +89,68 @@ class Dense:
 
     def report(self) -> dict[str, Any]:
         """Texts cut, rates, cost and the device since the last call; nothing before the first."""
-        return self.weights.report()
+        report = self.weights.report()
+        if report and (dimension := self.card.settings.get("dimension")):
+            report["cost"]["dimension"] = dimension
+        if self.kept:
+            report["cost"][f"recall@{quantised.KEPT}_kept"] = round(sum(self.kept) / len(self.kept), 4)
+            self.kept.clear()
+        return report
 
     def _encode(self, texts: Sequence[str], role: str, label: str = "encode") -> Float32:
-        return self._encoder.matrix(texts, self.card.prompts.get(role, ""), label)
+        vectors = self._encoder.matrix(texts, self.card.prompts.get(role, ""), label)
+        dimension, whole = self.card.settings.get("dimension"), vectors.shape[1]
+        if dimension is None or not len(vectors):
+            return vectors
+        if dimension > whole:
+            raise UsageError(f"dimension={dimension}: {self.card.model} has {whole}, of which fewer can be kept")
+        return similarity.cut(vectors, dimension, _normalises(self.weights.checkpoint))
+
+    @property
+    def _precision(self) -> str | None:
+        return self.card.settings.get("precision")
+
+    def _comparable(self, vectors: Float32) -> Float32:
+        """Vectors whose dot product is what the model compares by."""
+        return similarity.normalised(vectors) if self.card.settings["similarity"] == "cosine" else vectors
+
+    def _hold(self, stored: Quantised, count: int) -> None:
+        tally = self.weights.tally
+        tally.documents += count
+        tally.stored += count * stored.bytes_per_vector / 2
+        tally.shared = stored.bytes_shared // 2
+
+    def _stored_and_read(self, vectors: Float32) -> Float32:
+        """Vectors as they are after they were stored, in a precision that is learnt from them; else as they are."""
+        if self._precision is None or not len(vectors):
+            return vectors
+        vectors = self._comparable(vectors)
+        stored = Quantised.learnt(self._precision, [vectors])
+        self._hold(stored, len(vectors))
+        return stored.read_back(stored.encode(vectors))
+
+    def _search_stored(self, queries: Texts, asked: Float32, documents: Texts, k: int) -> Run:
+        """Search over documents as they are stored, and beside it by float32, for what of its best is kept."""
+        options, asked = self.weights.options, self._comparable(asked)
+        each = _BYTES * asked.shape[1]
+
+        def windows() -> Iterator[Float32]:
+            most = tokens.TEXTS_AT_ONCE
+            for span in spans(len(asked), len(documents), k, options.track, options.memory, each, most):
+                with self.weights.tally.preparing():
+                    vectors = self._comparable(self._encode(documents.texts[span], "document", label=""))
+                yield vectors
+
+        with self._encoder.gathering():
+            stored = Quantised.learnt(str(self._precision), windows())
+            self._hold(stored, len(documents))
+            best = Best(queries.ids, documents.ids, quantised.KEPT)
+            for vectors in windows():
+                with self.weights.tally.preparing():
+                    best.add(asked @ vectors.T)
+            run = quantised.search(stored, queries, asked, documents, windows, k)
+        self.kept.extend(quantised.kept(best.run(), run))
+        return run
 
     @cached_property
     def _encoder(self) -> Encoder:
@@ -107,8 +186,7 @@ class Dense:
         def forward(batch: list[dict[str, list[int]]], prompt: str) -> Float32:
             features = tokens.pad(module.tokenizer, batch, module.device) | prompt_length(prompt)
             vectors: Float32 = module(features)["sentence_embedding"].float().cpu().numpy()
-            # A copy, so that what was cut off is not kept alive.
-            return vectors[:, : module.truncate_dim].copy() if module.truncate_dim else vectors
+            return vectors
 
         return Reader(tokenize, forward, self.weights.budget)
 
@@ -132,10 +210,27 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
     pooling = "mean" if by_hand and checkpoint.kind[0] != "dense" else checkpoint.pooling
     compared = checkpoint.similarity if checkpoint.similarity in similarity.DENSE else "cosine"
     files = {"pooling": pooling, "max_length": checkpoint.max_length, "similarity": compared}
+    revision = REVISION
+    if truncated := checkpoint.read("config_sentence_transformers.json").get("truncate_dim"):
+        files, revision = files | {"dimension": truncated}, _TRUNCATED_REVISION
+    if "precision" in asked:
+        _check_precision(asked, {**files, **asked}["similarity"])
     neural.within_positions(checkpoint, files, asked)
-    card = neural.card(checkpoint, options, "dense", REVISION, files, asked, checkpoint.own_prompts, by_hand)
+    card = neural.card(checkpoint, options, "dense", revision, files, asked, checkpoint.own_prompts, by_hand)
     shape = partial(_shape, card)
     return Dense(card, Weights(checkpoint, options, card, partial(_make, checkpoint, card), shape))
+
+
+def _check_precision(asked: dict[str, Any], compared: str) -> None:
+    """Refuse a precision with a distance; bits without a sign are the same bits."""
+    if compared not in ("cosine", "dot"):
+        raise UsageError(f"precision={asked['precision']} is for cosine and dot, not for similarity={compared}")
+    asked["precision"] = asked["precision"].removeprefix("u")
+
+
+def _normalises(checkpoint: Checkpoint) -> bool:
+    """Whether its last module brings vectors to length 1."""
+    return bool(checkpoint.modules) and str(checkpoint.modules[-1]["type"]).endswith("Normalize")
 
 
 def _how_it_may_be_read(checkpoint: Checkpoint) -> str:
@@ -167,6 +262,7 @@ def _make(checkpoint: Checkpoint, card: Card, folder: str, device: str, argument
     mode = card.settings["pooling"]
     if checkpoint.modules:
         module = SentenceTransformer(folder, device=device, **arguments)
+        module.truncate_dim = None  # cut when vectors are compared
         for i, part in enumerate(module):
             if isinstance(part, Pooling) and "pooling" in card.variant:
                 module[i] = Pooling(part.embedding_dimension, mode, include_prompt=part.include_prompt)

@@ -28,6 +28,9 @@ from jbench.types import Card, Unavailable, UsageError, unknown
 
 DEVICES = ("cpu", "cuda", "mps", "xpu", "npu", "hpu")
 LENGTHS = ("max_length", "query_length", "document_length")
+COMPARED = ("similarity", "document_bits", "dimension", "precision")
+"""Settings that say how vectors are compared, and touch none of those that the model makes."""
+
 _SHORT = 512  # tokens
 _UNSAID = ("skiplist", "adapter_revision")
 _LIBRARIES = ("sentence-transformers", "tokenizers", "torch", "transformers")
@@ -186,8 +189,7 @@ class Weights:
         if not self.options.store:
             return Memory()
         card = self.card
-        # What compares vectors touches none of them.
-        settings = {key: value for key, value in card.settings.items() if key not in ("similarity", "document_bits")}
+        settings = {key: value for key, value in card.settings.items() if key not in COMPARED}
         versions = {name: version(name) for name in _LIBRARIES}
         own = self.checkpoint.read(f"{self.checkpoint.home}/tokenizer_config.json")
         if str(own.get("tokenizer_class")).startswith("BertJapanese"):
