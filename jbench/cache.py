@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,7 +50,7 @@ def known_sha256(path: Path) -> str:
 def recalled(kind: str, key: list[Any], shape: Any, compute: Callable[[], _T]) -> _T:
     """What ``compute`` gives for ``key`` (JSON, all that it depends on), kept in the cache for good.
 
-    ``shape`` is its type, as pydantic reads it from JSON.
+    ``shape`` is its type, as pydantic reads it from JSON; a dataclass may be one.
     """
     memory = cache_root() / kind / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.json"
     known: _T | None = _held(memory, shape)
@@ -58,7 +58,7 @@ def recalled(kind: str, key: list[Any], shape: Any, compute: Callable[[], _T]) -
         return known
     found = compute()
     with suppress(Unavailable):  # a read-only home costs the memory, not the run
-        write(memory, json.dumps(found))
+        write(memory, json.dumps(found, default=asdict))
     return found
 
 

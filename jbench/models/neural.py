@@ -18,7 +18,7 @@ from typing import Any
 from jbench import manifest
 from jbench.cpu import bf16_units, quicken
 from jbench.encode import TOKENS_PER_BATCH, Encoder, Reader, Tally, Tokenized
-from jbench.models import segment, tokens
+from jbench.models import reading, segment, tokens
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.options import DTYPES, Options
 from jbench.models.prompts import namesake, resolve
@@ -124,6 +124,12 @@ def card(
     unprompted: tuple[str, ...] = ()
     if own_prompts is not None:
         prompts, unprompted = _prompts(checkpoint, options, adapter, own_prompts, variant)
+    verdict = reading.judged(checkpoint, options.trust_remote_code, tuple(prompts.values()))
+    for note in verdict.notes:
+        options.say(f"{checkpoint.model}: {note}")
+    if verdict.difference:
+        settings["tokenizer"] = verdict.source
+        options.say(f"{checkpoint.model}: read by its own {verdict.source}, not as the library: {verdict.difference}")
     training = manifest.of_checkpoint(checkpoint.folder, options.say)
     given = checkpoint.given
     return Card(checkpoint.model, checkpoint.revision, adapter, prompts, settings, variant, unprompted, given, training)
@@ -251,9 +257,13 @@ class Weights:
             "local_files_only": True,
         }
         try:
-            module = self.make(str(self.checkpoint.folder), device, arguments)
+            with reading.lowering():
+                module = self.make(str(self.checkpoint.folder), device, arguments)
             _check_complete(self.checkpoint, module)
             if isinstance(module[0], Transformer):
+                prompts = tuple(self.card.prompts.values())
+                verdict = reading.judged(self.checkpoint, self.options.trust_remote_code, prompts)
+                reading.settle(self.checkpoint, module, verdict, prompts)
                 _check_reading(self.card, module)
         except (Unavailable, UsageError):
             raise
