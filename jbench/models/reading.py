@@ -64,10 +64,9 @@ class Difference:
     files: list[str]
 
     def __str__(self) -> str:
-        at = next((i for i, pair in enumerate(zip(self.library, self.files, strict=False)) if pair[0] != pair[1]), 0)
-        first = max(0, min(at, len(self.library) - 1, len(self.files) - 1) - 2)
-        sides = (" ".join(side[first : first + 8]) for side in (self.library, self.files))
-        library, files = sides
+        both = enumerate(zip(self.library, self.files, strict=False))
+        at = next((i for i, (a, b) in both if a != b), min(len(self.library), len(self.files)))
+        library, files = (" ".join(side[max(0, at - 2) : at + 6]) for side in (self.library, self.files))
         return f"{self.text[:30]!r}: library [{library}], files [{files}]"
 
 
@@ -105,11 +104,17 @@ def _differences(own: Vocabulary, tokenizer: Any, texts: Sequence[str]) -> list[
         if any(token in text for token in beside):
             continue
         for special in (False, True):
-            library = tokenizer(text, add_special_tokens=special, truncation=False, verbose=False)["input_ids"]
             files = own.ids(text, special)
-            if list(library) != files:
+            try:
+                library = list(
+                    tokenizer(text, add_special_tokens=special, truncation=False, verbose=False)["input_ids"]
+                )
+            except Exception as error:  # such as a vocabulary that lacks what the class takes for unknown
+                found.append(Difference(text, [str(error)], own.tokens(files)))
+                break
+            if library != files:
                 said = [str(token) for token in tokenizer.convert_ids_to_tokens(library)]
-                found.append(Difference(text, *_told(said, list(library), own.tokens(files), files)))
+                found.append(Difference(text, *_told(said, library, own.tokens(files), files)))
                 break
     return found
 
@@ -159,11 +164,13 @@ def _judge(checkpoint: Checkpoint, trusted: bool, prompts: Sequence[str]) -> Ver
     loaded = _library(checkpoint, trusted)
     texts = probes(own, prompts)
     notes = _contradictions(checkpoint, own)
-    differences = _differences(own, loaded, texts) if loaded is not None else []
-    if not differences:
+    if loaded is None:
+        return Verdict(own.source, notes=notes)
+    differences = _differences(own, loaded, texts)
+    if not (difference := str(differences[0]) if differences else own.other(loaded)):
         return Verdict(own.source, notes=notes)
     _replacement(checkpoint, own, loaded, texts)
-    return Verdict(own.source, str(differences[0]), notes)
+    return Verdict(own.source, difference, notes)
 
 
 def _library(checkpoint: Checkpoint, trusted: bool) -> Any:
@@ -199,9 +206,10 @@ def _replacement(checkpoint: Checkpoint, own: Vocabulary, loaded: Any, texts: Se
         made = own.make(loaded)
     except Exception as error:  # a broken file shows in as many ways as there are files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        read = [str(difference) for difference in _differences(own, loaded, texts)] or [own.other(loaded)]
         raise Unavailable(
-            f"{checkpoint.model}: {own.source} reads {_differences(own, loaded, texts)[0]}; no tokenizer that reads "
-            f"as the files do can be made ({reason})"
+            f"{checkpoint.model}: the library reads it otherwise than {own.source} ({read[0]}), "
+            f"and no tokenizer that reads as the file can be made: {reason}"
         ) from error
     if wrong := _differences(own, made, texts):
         raise Unavailable(f"{checkpoint.model}: {own.source} cannot be read by any library at hand: {wrong[0]}")

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +56,8 @@ class Vocabulary:
 
     ``source`` names the file that decides. ``ids(text, special)`` gives a text's ids, with or without special tokens;
     ``tokens`` names ids. ``added`` are tokens that stand in a text as themselves. ``make(loaded)`` gives a tokenizer of
-    transformers that reads so, with the names and sides of the one that the library loaded.
+    transformers that reads so, with the names and sides of the one that the library loaded. ``other(loaded)`` says what
+    makes that one read otherwise where it can be asked, such as another dictionary of words; else it is empty.
     """
 
     source: str
@@ -66,6 +67,7 @@ class Vocabulary:
     added: frozenset[str]
     named: Mapping[str, str]
     make: Callable[[Any], Any] = field(repr=False)
+    other: Callable[[Any], str] = lambda loaded: ""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,12 @@ class Files:
         """The special tokens that the files name: ``{"pad_token": "<pad>"}``."""
         said = {key: content(self.config.get(key)) for key in NAMED}
         return {key: token for key, token in said.items() if token}
+
+    def numbered(self, tokens: Callable[[int], str | None]) -> dict[str, str]:
+        """The special tokens that ``config.json`` has ids for, by their names in the vocabulary."""
+        model = self.read("config.json")
+        places = {key: place for key in NAMED if isinstance(place := model.get(f"{key}_id"), int)}
+        return {key: token for key, place in places.items() if (token := tokens(place)) is not None}
 
     @cached_property
     def declared(self) -> list[tuple[int | None, Any]]:
@@ -288,22 +296,28 @@ def _fast(
     def make(loaded: Any) -> Any:
         from transformers import PreTrainedTokenizerFast
 
-        names = {**{key: str(token) for key in NAMED if (token := getattr(loaded, key, None))}, **named}
-        names = {key: token for key, token in names.items() if backend.token_to_id(token) is not None}
-        kinds = files.read("config.json").get("type_vocab_size")
+        own = {key: str(token) for key in NAMED if (token := getattr(loaded, key, None))}
+        own = {key: token for key, token in own.items() if backend.token_to_id(token) is not None}
+        names = {**(files.numbered(backend.id_to_token) if not named else {}), **own, **named}
         return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-            tokenizer_object=backend,
-            model_max_length=loaded.model_max_length,
-            padding_side=loaded.padding_side,
-            truncation_side=loaded.truncation_side,
-            # A model of one segment has no row for a second.
-            model_input_names=[n for n in loaded.model_input_names if n != "token_type_ids" or kinds != 1],
-            clean_up_tokenization_spaces=False,
-            **names,
+            tokenizer_object=backend, **_sides_of(files, loaded), **names
         )
 
     added = frozenset(token.content for token in backend.get_added_tokens_decoder().values())
     return Vocabulary(source, ids or read, tokens, backend.get_vocab(), added, named, make)
+
+
+def _sides_of(files: Files, loaded: Any) -> dict[str, Any]:
+    """What a new tokenizer takes over of the one that the library loaded: length, sides, what it gives the model."""
+    kinds = files.read("config.json").get("type_vocab_size")
+    return {
+        "model_max_length": loaded.model_max_length,
+        "padding_side": loaded.padding_side,
+        "truncation_side": loaded.truncation_side,
+        # A model of one segment has no row for a second.
+        "model_input_names": [name for name in loaded.model_input_names if name != "token_type_ids" or kinds != 1],
+        "clean_up_tokenization_spaces": False,
+    }
 
 
 # A sentencepiece model alone
@@ -336,7 +350,13 @@ _ALBERT_NAMES = {"bos_token": "[CLS]", "eos_token": "[SEP]", "unk_token": "<unk>
 }
 _S = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 _XLMR = _Family(_FAIRSEQ_NAMES, between=("sep_token",), segments=False, fairseq=True)
-_T5 = _Family({**_S, "pad_token": "<pad>"}, head=(), tail=("eos_token",), segments=False, extra_ids=100)
+_T5 = _Family(
+    {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"},
+    head=(),
+    tail=("eos_token",),
+    segments=False,
+    extra_ids=100,
+)
 _LLAMA = _Family(_S, head=("bos_token",), tail=("eos_token",))
 _SPM = {
     "XLMRoberta": _XLMR,
@@ -361,55 +381,100 @@ _SPM = {
 
 
 def _of_spm(files: Files) -> Vocabulary | None:
-    """Read by sentencepiece itself; a tokenizer of the library `tokenizers` over the same pieces stands in for it."""
+    """Read by sentencepiece itself, which knows the rules of normalization that its file carries.
+
+    The library tokenizers applies those rules to one letter at a time (its Precompiled), so that of half-width kana the
+    marks for voiced sounds stay alone.
+    """
     family, path = _SPM.get(files.family), files.spm()
     if family is None or path is None or files.config.get("split_by_punct"):
         return None
-    import sentencepiece.sentencepiece_model_pb2 as described
     from sentencepiece import SentencePieceProcessor
-    from tokenizers import processors
+    from tokenizers import AddedToken
 
     cutter = SentencePieceProcessor(model_file=str(path))
-    proto = described.ModelProto.FromString(path.read_bytes())  # type: ignore[attr-defined]
     said = {key: bool(files.config.get(key, usual)) for key, usual in family.defaults.items()}
     names = {**family.names, **files.named}
-    head, tail = (tuple(_kept(files, family, side)) for side in (family.head, family.tail))
-    backend = _backend(proto, _numbered(family, proto, int(files.config.get("extra_ids", family.extra_ids))), said)
-    _add(files, backend)
-    _add_named(backend, names)
-    numbers: dict[str, int] = backend.get_vocab()
-    first, last = ([names[key] for key in side] for side in (head, tail))
-    second = ":1" if family.segments else ":0"
-    behind = [f"{name}{second}" for name in ([] if family.fairseq or "cls_token" in head else first)]
-    backend.post_processor = processors.TemplateProcessing(
-        single=[*first, "$A", *last],
-        pair=[*first, "$A", *last, *(names[key] for key in family.between), *behind, f"$B{second}"]
-        + [f"{name}{second}" for name in last],
-        special_tokens=[(name, numbers[name]) for name in dict.fromkeys([*first, *last])],
-    )
+    extra = int(files.config.get("extra_ids", family.extra_ids)) if family.extra_ids else 0
+    numbers = {piece: place for place, piece in enumerate(_numbered(family, cutter, extra))}
+    base = len(numbers)
+    added: dict[int, Any] = {}
+    for place, token in [
+        *files.declared,
+        *((None, AddedToken(n, special=True, normalized=False)) for n in names.values()),
+    ]:
+        own = numbers.setdefault(token.content, len(numbers) if place is None else place)
+        added.setdefault(own, token)
+    back = {place: piece for piece, place in numbers.items()}
     unknown = numbers[names["unk_token"]]
+    head, tail, between = ([numbers[names[key]] for key in side] for side in _sides(files, family))
+
+    def cut(text: str) -> list[str]:
+        pieces: list[str] = cutter.encode(_prepared(text.lower() if files.lowers else text, said), out_type=str)
+        return pieces
+
+    def around(one: list[int], other: list[int] | None = None) -> list[int]:
+        second = [] if other is None else [*between, *other, *tail]
+        return [*head, *one, *tail, *second]
 
     def read(text: str, special: bool) -> list[int]:
-        pieces: list[str] = cutter.encode(_prepared(text.lower() if files.lowers else text, said), out_type=str)
-        places = [numbers.get(piece, unknown) for piece in pieces]
-        return [*(numbers[n] for n in first), *places, *(numbers[n] for n in last)] if special else places
+        places = [numbers.get(piece, unknown) for piece in cut(text)]
+        return around(places) if special else places
 
-    return _fast(f"{path.name} as {files.family}Tokenizer", files, backend, names, read)
+    def make(loaded: Any) -> Any:
+        from transformers import PreTrainedTokenizer
+
+        class Sentencepiece(PreTrainedTokenizer):
+            """A sentencepiece model whose pieces have the ids of their family."""
+
+            vocab_size = base
+
+            def get_vocab(self) -> dict[str, int]:
+                return {**numbers, **self.added_tokens_encoder}
+
+            def _tokenize(self, text: str, **kwargs: Any) -> list[str]:
+                return cut(text)
+
+            def _convert_token_to_id(self, token: str) -> int:
+                return numbers.get(token, unknown)
+
+            def _convert_id_to_token(self, index: int) -> str:
+                return back.get(index, names["unk_token"])
+
+            def build_inputs_with_special_tokens(self, token_ids_0, token_ids_1=None):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+                return around(token_ids_0, token_ids_1)
+
+        kinds = "bert_style" if family.segments else "all_zeros"
+        return Sentencepiece(  # type: ignore[no-untyped-call]
+            added_tokens_decoder=dict(added), token_type_ids_pattern=kinds, **_sides_of(files, loaded), **names
+        )
+
+    standing = frozenset(token.content for token in added.values())
+
+    def told(places: Sequence[int]) -> list[str]:
+        return [back.get(place, names["unk_token"]) for place in places]
+
+    return Vocabulary(f"{path.name} as {files.family}Tokenizer", read, told, numbers, standing, names, make)
 
 
-def _kept(files: Files, family: _Family, side: Sequence[str]) -> Iterator[str]:
-    """The tokens at one side of a text; of a Llama or Gemma ``<s>`` unless, and ``</s>`` if, the files ask for it."""
-    for key in side:
-        if family.head != ("bos_token",) or files.config.get(f"add_{key}", key == "bos_token"):
-            yield key
+def _sides(files: Files, family: _Family) -> tuple[list[str], list[str], list[str]]:
+    """What stands before a text, behind it, and before the second of two, by the keys of special tokens.
+
+    Of a Llama or Gemma ``<s>`` unless, and ``</s>`` if, the files ask for it.
+    """
+    if family.head != ("bos_token",):
+        return list(family.head), list(family.tail), list(family.between)
+    head = ["bos_token"] if files.config.get("add_bos_token", True) else []
+    tail = ["eos_token"] if files.config.get("add_eos_token", False) else []
+    return head, tail, head
 
 
-def _numbered(family: _Family, proto: Any, extra_ids: int) -> list[tuple[str, float]]:
-    """The pieces and their scores in the order of the family's ids."""
-    pieces = [(piece.piece, float(piece.score)) for piece in proto.pieces]
+def _numbered(family: _Family, cutter: Any, extra_ids: int) -> list[str]:
+    """The pieces in the order of the family's ids."""
+    pieces = [cutter.id_to_piece(place) for place in range(cutter.get_piece_size())]
     if family.fairseq:
-        return [*((name, 0.0) for name in ("<s>", "<pad>", "</s>", "<unk>")), *pieces[3:], ("<mask>", 0.0)]
-    return [*pieces, *((f"<extra_id_{i}>", 0.0) for i in reversed(range(extra_ids if family.extra_ids else 0)))]
+        return ["<s>", "<pad>", "</s>", "<unk>", *pieces[3:], "<mask>"]
+    return [*pieces, *(f"<extra_id_{i}>" for i in reversed(range(extra_ids)))]
 
 
 def _prepared(text: str, said: Mapping[str, bool]) -> str:
@@ -419,41 +484,6 @@ def _prepared(text: str, said: Mapping[str, bool]) -> str:
     if said.get("keep_accents") is False:
         text = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
     return text.lower() if said.get("do_lower_case") else text
-
-
-def _backend(proto: Any, table: list[tuple[str, float]], said: Mapping[str, bool]) -> Any:
-    """A tokenizer over the pieces of ``table`` that prepares a text as the sentencepiece model and its family do."""
-    from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers
-
-    trained, spec = proto.trainer_spec, proto.normalizer_spec
-    unknown = next(piece.piece for piece in proto.pieces if piece.type == piece.UNKNOWN)
-    place = next(i for i, (piece, _) in enumerate(table) if piece == unknown)
-    if trained.model_type == trained.UNIGRAM:
-        model: Any = models.Unigram(table, unk_id=place, byte_fallback=trained.byte_fallback)
-    else:
-        from transformers.tokenization_utils_base import generate_merges
-
-        numbers = {piece: i for i, (piece, _) in enumerate(table)}
-        merges = generate_merges(numbers, dict(table))
-        model = models.BPE(numbers, merges, unk_token=unknown, fuse_unk=True, byte_fallback=trained.byte_fallback)
-    backend = Tokenizer(model)
-    steps: list[Any] = []
-    if said.get("quotes"):
-        steps += [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
-    if said.get("keep_accents") is False:
-        steps += [normalizers.NFKD(), normalizers.StripAccents()]
-    if said.get("do_lower_case"):
-        steps.append(normalizers.Lowercase())
-    if spec.precompiled_charsmap:
-        steps.append(normalizers.Precompiled(spec.precompiled_charsmap))
-    if spec.remove_extra_whitespaces:
-        steps += [normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip()]
-    if spec.add_dummy_prefix:
-        steps.append(normalizers.Prepend("▁"))
-    backend.normalizer = normalizers.Sequence([*steps, normalizers.Replace(" ", "▁")])
-    symbols = [piece.piece for piece in proto.pieces if piece.type == piece.USER_DEFINED]
-    backend.add_tokens([AddedToken(symbol, normalized=True) for symbol in symbols])
-    return backend
 
 
 def _add_named(backend: Any, names: Mapping[str, str]) -> None:
@@ -536,12 +566,32 @@ def _japanese(files: Files) -> Vocabulary | None:
             def _tokenize(self, text: str, **kwargs: Any) -> Any:
                 return super()._tokenize(text.lower(), **kwargs)  # type: ignore[no-untyped-call]
 
-        sides = {key: getattr(loaded, key) for key in ("model_max_length", "padding_side", "truncation_side")}
         kind = Lowered if files.lowers else BertJapaneseTokenizer
-        return kind.from_pretrained(files.folder, local_files_only=True, **arguments, **sides)
+        return kind.from_pretrained(files.folder, local_files_only=True, **arguments, **_sides_of(files, loaded))
+
+    def other(loaded: Any) -> str:
+        wanted = arguments.get("mecab_kwargs", {}).get("mecab_dic")
+        if wanted is None or said.get("subword_tokenizer_type") == "character":  # characters are the same in any word
+            return ""
+        given = _dictionary_of(loaded)
+        return "" if given == wanted else f"words of {given or 'no dictionary'}, where its files mean {wanted}"
 
     added = frozenset({*names.values(), *(token.content for _, token in files.declared)})
-    return Vocabulary(source, read, lambda ids: [back.get(i, "?") for i in ids], numbers, added, names, make)
+    return Vocabulary(source, read, lambda ids: [back.get(i, "?") for i in ids], numbers, added, names, make, other)
+
+
+def _dictionary_of(loaded: Any) -> str | None:
+    """The MeCab dictionary of a BertJapaneseTokenizer; None for another tokenizer, or the machine's own dictionary."""
+    from inspect import signature
+
+    from transformers import BertJapaneseTokenizer
+    from transformers.models.bert_japanese.tokenization_bert_japanese import MecabTokenizer
+
+    if not isinstance(loaded, BertJapaneseTokenizer):
+        return None
+    usual = signature(MecabTokenizer.__init__).parameters["mecab_dic"].default
+    name = (loaded.mecab_kwargs or {}).get("mecab_dic", usual)
+    return str(name) if name else None
 
 
 def _words_of(files: Files) -> tuple[Callable[[str], list[str]] | None, str, dict[str, Any]]:

@@ -1,0 +1,293 @@
+"""Texts are read as the checkpoint's own files say, whatever class they declare."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from jbench.models import reading
+from jbench.models.vocabulary import default_dictionary, vocabulary
+from tests import tiny
+from tests import vocabularies as v
+
+TEXT = "図書館で本を三冊、ＡＢＣ ｶﾞｷﾞ Crème！"
+
+
+class Lone(NamedTuple):
+    """A sentencepiece model alone: its class, and the ids that a text has by the alignment of the class."""
+
+    family: str
+    name: str
+    trained: dict[str, Any]
+    said: dict[str, Any]
+    model_type: str
+    wanted: Callable[[list[int]], list[int]]
+
+
+def fairseq(ids):
+    """One further on than the pieces, ``<unk>`` at 3, between ``<s>`` and ``</s>``."""
+    return [0, *(place + 1 if place else 3 for place in ids), 2]
+
+
+def between(first, last):
+    return lambda ids: [first, *ids, last]
+
+
+PLAIN = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False, "byte_fallback": True}
+LONE = [
+    Lone("XLMRoberta", "sentencepiece.bpe.model", {}, v.XLMR, "xlm-roberta", fairseq),
+    Lone("XLMRoberta", "sentencepiece.bpe.model", {}, v.XLMR, "bert", fairseq),
+    Lone("", "sentencepiece.bpe.model", {}, {}, "xlm-roberta", fairseq),
+    Lone("MLuke", "sentencepiece.bpe.model", {}, v.XLMR, "luke", fairseq),
+    Lone(
+        "Albert",
+        "spiece.model",
+        {**v.BRACKET_PIECES, "pad_piece": "[PAD]", "unk_piece": "[UNK]"},
+        {**v.BRACKETS, "do_lower_case": False, "keep_accents": True},
+        "roberta",
+        between(2, 3),
+    ),
+    Lone(
+        "DebertaV2",
+        "spm.model",
+        v.BRACKET_PIECES,
+        {**v.BRACKETS, "unk_token": "<unk>", "pad_token": "<pad>", "do_lower_case": False},
+        "deberta-v2",
+        between(2, 3),
+    ),
+    Lone("T5", "spiece.model", {"pad_id": 3}, {**v.S, "extra_ids": 0}, "roberta", lambda ids: [*ids, 2]),
+    Lone("Llama", "tokenizer.model", {"model_type": "bpe", **PLAIN}, v.S, "llama", lambda ids: [1, *ids]),
+    Lone("Llama", "tokenizer.model", PLAIN, {**v.S, "add_eos_token": True}, "mistral", between(1, 2)),
+    Lone("Llama", "tokenizer.model", PLAIN, {**v.S, "add_bos_token": False}, "llama", list),
+    Lone(
+        "Llama",
+        "tokenizer.model",
+        {"add_dummy_prefix": False, **PLAIN},
+        {**v.S, "add_eos_token": True, "add_prefix_space": False, "legacy": False},
+        "llama",
+        between(1, 2),
+    ),
+]
+
+
+@pytest.mark.parametrize("row", LONE, ids=lambda row: f"{row.family} {row.model_type} {sorted(row.said)[:2]}")
+def test_a_sentencepiece_model_alone_is_read_by_sentencepiece(row, tmp_path):
+    model = v.sentencepiece(**row.trained)
+    said = {**row.said, **({"tokenizer_class": f"{row.family}Tokenizer"} if row.family else {})}
+    made = v.checkpoint(tmp_path, {row.name: model}, said, {"model_type": row.model_type})
+    own = vocabulary(made)
+    for text in (TEXT, *reading.PROBES):
+        plain = text.replace("``", '"').replace("''", '"') if row.family == "Albert" else text
+        assert own.ids(text, True) == row.wanted(v.piece_ids(model, plain)), text
+    loaded = used(made)
+    for text in (TEXT, *reading.PROBES):
+        assert loaded(text)["input_ids"] == own.ids(text, True)
+    assert reading.compare(made, loaded, reading.PROBES) == []
+
+
+def used(made):
+    """The tokenizer that jbench would use: the library's where it reads as the files do, else one of the files'."""
+    from transformers import AutoTokenizer
+
+    library = AutoTokenizer.from_pretrained(made.folder)
+    own = vocabulary(made)
+    same = not reading.compare(made, library, reading.probes(own)) and not own.other(library)
+    return library if same else own.make(library)
+
+
+def test_entity_tokens_of_a_luke_stand_behind_its_mask(tmp_path):
+    model = v.sentencepiece()
+    size = v.piece_count(model)
+    entities = {"<ent>": size + 2, "<ent2>": size + 3}
+    files = {"sentencepiece.bpe.model": model, "added_tokens.json": entities, "entity_vocab.json": {"[UNK]": 0}}
+    files["entity_vocab.json"] = {"[MASK]": 0, "[UNK]": 1, "[PAD]": 2, "[MASK2]": 3}
+    made = v.checkpoint(tmp_path, files, {**v.XLMR, "tokenizer_class": "MLukeTokenizer"}, {"model_type": "luke"})
+    tokenizer = used(made)
+    names = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "<ent>", "<ent2>"]
+    assert tokenizer.convert_tokens_to_ids(names) == [0, 1, 2, 3, size + 1, size + 2, size + 3]
+    assert (tokenizer.pad_token_id, len(tokenizer)) == (1, size + 4)
+    assert tokenizer("図書館", "本")["input_ids"].count(2) == 3  # <s> A </s></s> B </s>
+
+
+class Json(NamedTuple):
+    """A ``tokenizer.json`` under a declaration, and what stands around a text's own ids."""
+
+    name: str
+    build: Callable[[], Any]
+    said: dict[str, Any] | None
+    model_type: str
+    framed: Callable[[list[int]], list[int]] = list
+    changed: Callable[[Any], Any] = lambda made: made
+
+
+def cased(made):
+    from tokenizers import normalizers
+
+    made.normalizer = normalizers.BertNormalizer(lowercase=False)
+    return made
+
+
+def with_blank(made):
+    from tokenizers import pre_tokenizers
+
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    return made
+
+
+LLAMA = {**v.S, "tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": True}
+GPT2 = {"bos_token": v.END, "eos_token": v.END, "unk_token": v.END}
+QWEN = {"tokenizer_class": "Qwen2Tokenizer", "eos_token": "<|im_end|>", "pad_token": v.END}
+S_S = between(1, 2)
+JSON = [
+    Json("Sarashina", v.unigram, {**LLAMA, "add_prefix_space": False}, "llama", S_S),
+    Json("Sarashina without a frame", lambda: v.unigram(framed=False), LLAMA, "llama", S_S),
+    Json("Japanese ModernBERT", v.unigram, LLAMA, "modernbert", S_S),
+    Json("e5-mistral", v.bpe, LLAMA, "mistral", S_S),
+    Json("Llama without <s>", v.bpe, {**LLAMA, "add_bos_token": False, "add_eos_token": False}, "llama"),
+    Json("silent Llama", v.bpe, {**v.S, "tokenizer_class": "LlamaTokenizerFast"}, "llama", lambda ids: [1, *ids]),
+    Json("Gemma", v.unigram, {**LLAMA, "tokenizer_class": "GemmaTokenizer"}, "gemma3_text", S_S),
+    Json("T5 on a RoBERTa", lambda: v.unigram("always"), {**v.S, "tokenizer_class": "T5Tokenizer"}, "roberta", S_S),
+    Json("T5", lambda: v.unigram("always"), {**v.S, "tokenizer_class": "T5Tokenizer"}, "t5", S_S),
+    Json("Albert", lambda: v.unigram("always"), {**v.XLMR, "tokenizer_class": "AlbertTokenizer"}, "roberta", S_S),
+    Json("LUKE", lambda: v.unigram("always"), {**v.XLMR, "tokenizer_class": "MLukeTokenizer"}, "luke", S_S),
+    Json("BERT, no class", v.unigram, {**v.XLMR, "do_lower_case": True}, "bert", S_S),
+    Json("DistilBERT, no class", v.unigram, v.XLMR, "distilbert", S_S),
+    Json("BERT, no tokenizer_config.json", v.unigram, None, "bert", S_S),
+    Json(
+        "multilingual cased BERT",
+        lambda: v.wordpiece(True),
+        {"do_lower_case": False, "model_max_length": 64},
+        "bert",
+        between(2, 3),
+        cased,
+    ),
+    Json(
+        "BERT that says nothing of case",
+        lambda: v.wordpiece(False),
+        {**v.BRACKETS, "tokenizer_class": "BertTokenizer"},
+        "bert",
+        between(2, 3),
+    ),
+    Json("GPT-NeoX", v.byte_level, {**GPT2, "tokenizer_class": "GPTNeoXTokenizer"}, "gpt_neox"),
+    Json(
+        "GPT-2 with a blank in front",
+        v.byte_level,
+        {**GPT2, "tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True},
+        "gpt2",
+        changed=with_blank,
+    ),
+    Json(
+        "Qwen3-Embedding",
+        lambda: v.byte_level(end=True),
+        {**QWEN, "add_bos_token": False},
+        "qwen3",
+        lambda ids: [*ids, 0],
+    ),
+    Json(
+        "Qwen2 with an end that only its configuration has",
+        v.byte_level,
+        {**QWEN, "eos_token": v.END, "add_eos_token": True},
+        "qwen2",
+        lambda ids: [*ids, 0],
+    ),
+]
+
+
+@pytest.mark.parametrize("row", JSON, ids=lambda row: row.name)
+def test_tokenizer_json_outranks_the_declared_class_and_its_configuration_outranks_it(row, tmp_path):
+    made = v.checkpoint(tmp_path, {"tokenizer.json": row.build()}, row.said, {"model_type": row.model_type})
+    from tokenizers import Tokenizer
+
+    file = row.changed(Tokenizer.from_file(str(tmp_path / "tokenizer.json")))
+    tokenizer = used(made)
+    for text in (TEXT, *reading.PROBES):
+        wanted = row.framed(file.encode(text, add_special_tokens=False).ids)
+        assert tokenizer(text)["input_ids"] == wanted, text
+    # Truncation and padding of the file are not its reading.
+    assert tokenizer(["あ", TEXT * 40])["input_ids"][1] == row.framed(
+        file.encode(TEXT * 40, add_special_tokens=False).ids
+    )
+
+
+def test_a_difference_shows_both_readings_from_where_they_part(tmp_path):
+    from transformers import AutoTokenizer
+
+    made = v.checkpoint(tmp_path, {"tokenizer.json": v.unigram()}, LLAMA, {"model_type": "llama"})
+    (row,) = reading.compare(made, AutoTokenizer.from_pretrained(tmp_path), ["図書館で本を借りた。"])
+    assert row.library[:4] == ["▁", "図", "書", "館"]
+    assert "".join(row.files) == "図書館で本を借りた。"
+    assert str(row) == "'図書館で本を借りた。': library [▁ 図 書 館 で 本], files [図書館 で 本 を 借 り]"
+
+
+class Broken:
+    """As a WordPiece over a vocabulary that lacks its unknown token."""
+
+    def get_added_vocab(self):
+        return {}
+
+    def __call__(self, text, **how):
+        raise ValueError("Missing [UNK] token from the vocabulary")
+
+
+def test_a_tokenizer_that_cannot_read_at_all_differs_with_its_reason(tmp_path):
+    made = v.checkpoint(tmp_path, {"tokenizer.json": v.unigram()}, None, {"model_type": "bert"})
+    (row,) = reading.compare(made, Broken(), ["本"])
+    assert row.library == ["Missing [UNK] token from the vocabulary"]
+
+
+@pytest.mark.parametrize(
+    ("version", "dictionary"),
+    [
+        *(("4.44.2", "ipadic"), ("2.3.0", "ipadic"), (None, "ipadic"), ("nonsense", "ipadic"), (4, "ipadic")),
+        *(("4.45.0", "unidic_lite"), ("4.45.0.dev0", "unidic_lite"), ("5.23.0", "unidic_lite")),
+    ],
+)
+def test_the_dictionary_of_a_japanese_bert_that_names_none_is_that_of_its_time(version, dictionary):
+    assert default_dictionary(version) == dictionary
+
+
+WORDS = "外国人参政権と、すもももももももものうち。国家公務員ABC"
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "version", "dictionary"),
+    [
+        (None, "4.20.1", "ipadic"),
+        (None, None, "ipadic"),
+        (None, "4.46.0", "unidic_lite"),
+        ({"mecab_dic": "unidic_lite"}, "4.20.1", "unidic_lite"),
+        ({"mecab_dic": "ipadic"}, "5.1.0", "ipadic"),
+    ],
+)
+@pytest.mark.parametrize("pieces", ["wordpiece", "character"])
+def test_japanese_berts_are_cut_by_the_dictionary_of_their_files(kwargs, version, dictionary, pieces, tmp_path):
+    from importlib import import_module
+
+    from fugashi import GenericTagger
+
+    tiny.words(tmp_path / "words", pieces=pieces, corpus=[*tiny.CORPUS, WORDS, *reading.PROBES])
+    lines = (tmp_path / "words" / "vocab.txt").read_text("utf-8")
+    said = {**v.BRACKETS, "word_tokenizer_type": "mecab", "subword_tokenizer_type": pieces, "do_lower_case": False}
+    said |= {"mecab_kwargs": kwargs, "tokenizer_class": "BertJapaneseTokenizer"}
+    config = {"model_type": "bert", **({"transformers_version": version} if version else {})}
+    made = v.checkpoint(tmp_path / "made", {"vocab.txt": lines}, said, config)
+    folder = import_module(dictionary).DICDIR
+    words = [word.surface for word in GenericTagger(f'-d "{folder}" -r "{folder}/mecabrc"')(WORDS)]
+    tokenizer = used(made)
+    own = vocabulary(made)
+    assert own.source == f"MeCab with {dictionary}"
+    if pieces == "wordpiece":  # characters are the same in any word
+        assert tokenizer.word_tokenizer.tokenize(WORDS) == words
+    assert tokenizer(WORDS)["input_ids"] == own.ids(WORDS, True)
+    assert tokenizer.mecab_kwargs in (kwargs, {"mecab_dic": dictionary})
+    for text in reading.PROBES:
+        assert tokenizer(text)["input_ids"] == own.ids(text, True)
+
+
+def test_a_dictionary_that_is_not_installed_is_named_with_its_package(tmp_path):
+    from jbench.types import Unavailable
+
+    said = {**v.BRACKETS, "tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "mecab"}
+    made = v.checkpoint(tmp_path, {"vocab.txt": "[UNK]\n"}, {**said, "mecab_kwargs": {"mecab_dic": "unidic"}}, {})
+    with pytest.raises(Unavailable, match="reads with the dictionary unidic: pip install unidic"):
+        vocabulary(made)
