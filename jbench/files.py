@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -14,6 +15,9 @@ from typing import IO
 from urllib.parse import quote
 
 from jbench.types import Unavailable
+
+_NOT_ASKED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM}
+"""What file systems answer that cannot fsync a folder (VirtualBox's, older SMB shares, some of FUSE)."""
 
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10))}
 
@@ -28,10 +32,10 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
     :raises Unavailable: when the disk refuses (full, read-only, no permission).
     """
     path = Path(os.path.realpath(path))
+    if path.is_dir():
+        raise Unavailable(f"cannot write {path}: it is a folder")
     temporary = _beside(path)
     try:
-        if path.is_dir():
-            raise Unavailable(f"cannot write {path}: it is a folder")
         if path.exists() and not path.is_file():  # a device or a pipe takes bytes, not another name
             with open(path, "wb") as file:
                 yield file
@@ -156,12 +160,17 @@ def safe_name(name: str) -> str:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name[:80]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    return path.with_name(f".{_short(path.name)}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
+def _short(name: str) -> str:
+    """The beginning of a name, 80 bytes at most, so that what is put behind it still fits a file system."""
+    return os.fsencode(name)[:80].decode(errors="ignore")
 
 
 def _sweep(path: Path) -> None:
-    """Remove what processes that are no more began beside ``path`` (a name's first 80 letters may be shared)."""
-    mark = re.compile(rf"\.{re.escape(path.name[:80])}\.(\d+)\.[0-9a-f]{{8}}\.tmp")
+    """Remove what processes that are no more began beside ``path`` (a name's first 80 bytes may be shared)."""
+    mark = re.compile(rf"\.{re.escape(_short(path.name))}\.(\d+)\.[0-9a-f]{{8}}\.tmp")
     with suppress(OSError):
         for left in path.parent.iterdir():
             if (found := mark.fullmatch(left.name)) and not _lives(int(found[1])):
@@ -183,9 +192,20 @@ def _lives(process: int) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":
+    """Ask the disk to keep the folder's names; a file system that cannot be asked is no failed write.
+
+    :raises OSError: when the disk failed.
+    """
+    if os.name != "posix":
+        return
+    try:
         handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    except PermissionError:  # a folder that may be written but not listed
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NOT_ASKED:
+            raise
+    finally:
+        os.close(handle)

@@ -6,8 +6,8 @@ import importlib.util
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -343,6 +343,8 @@ def _check_sealed(board: Board, published: Mapping[str, str]) -> None:
 def _from_folder(folder: Path) -> dict[str, Task]:
     found: dict[str, Task] = {}
     for path in below(folder, 0, ".py", _refuse):
+        if path.name.startswith("_"):  # a helper of the others, which import it
+            continue
         _add(found, _listed(_run_file(path), str(path)), str(path))
     if (path := folder / "published.toml").is_file():
         _add(found, [row.task() for row in toml(path, _PublishedFile, "tasks").tasks], str(path))
@@ -361,17 +363,32 @@ def _run_file(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look themselves up there
     try:
-        with redirect_stdout(sys.stderr):  # stdout is data
+        with redirect_stdout(sys.stderr), _helpers(path.parent):  # stdout is data
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # whatever a stranger's file raises, the line must name the file
         raise UsageError(f"task file {path}: {type(error).__name__}: {error}") from error
     return module
 
 
+@contextmanager
+def _helpers(folder: Path) -> Iterator[None]:
+    """Within it, a task file of ``folder`` can import the files there whose names begin with ``_``."""
+    names = [path.stem for path in folder.glob("_*.py") if path.stem.isidentifier()]
+    hidden = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(hidden)
+
+
 def _listed(module: Any, where: str) -> list[Task]:
     tasks = module if isinstance(module, list | tuple) else getattr(module, "TASKS", None)
     if not isinstance(tasks, list | tuple) or not all(isinstance(task, Task) for task in tasks):
-        raise UsageError(f"{where} has no list TASKS of jbench tasks")
+        raise UsageError(f"{where} has no list TASKS of jbench tasks (a helper's name begins with _)")
     return list(tasks)
 
 

@@ -287,8 +287,8 @@ class Source:
                         raise Unavailable(f"{self.name}: the download has sha256 {found}…, not {self.sha256[:12]}…")
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             return type(error).__name__
-        except requests.RequestException as error:
-            reason = type(error).__name__
+        except OSError as error:  # requests' own errors, and what it finds wrong with a bundle of certificates
+            reason = type(error).__name__ if isinstance(error, requests.RequestException) else str(error)
             raise Missing(f"{self.name} could not be downloaded ({reason}); {self._advice}") from error
         return ""
 

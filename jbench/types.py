@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,8 @@ def silent(label: str, total: int) -> Advance:
 
     return advance
 
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 EXIT_ORDER = (2, 3, 5, 4, 1)
 """Which exit code wins when a run failed in several ways."""
@@ -144,8 +147,9 @@ class Pairs:
     def __post_init__(self) -> None:
         if not len(self.left) == len(self.right) == len(self.gold):
             raise UsageError(f"pairs differ in length: {len(self.left)}, {len(self.right)}, {len(self.gold)}")
-        for side in (self.left, self.right):
+        for name, side in (("left", self.left), ("right", self.right)):
             _only_strings("text", side)
+            _only_characters(f"{name} text of pair", range(1, len(side) + 1), side)
         if wrong := [g for g in self.gold if isinstance(g, str | bool) or not hasattr(g, "__float__")]:
             raise UsageError(f"gold {wrong[0]!r} is no number")
 
@@ -201,6 +205,8 @@ class Collection:
         for what, texts in (("query", self.queries), ("document", self.documents)):
             _only_strings(f"{what} id", texts.ids)
             _only_strings(f"{what} text", texts.texts)
+            _only_characters(f"{what} id", texts.ids, texts.ids)
+            _only_characters(f"text of {what}", texts.ids, texts.texts)
         _unique("query", self.queries.ids)
         _unique("document", self.documents.ids)
         _check_grades(self.qrels)
@@ -251,6 +257,19 @@ def _only_strings(what: str, values: Sequence[str]) -> None:
     # What lives on disk is typed there; reading it all to ask would be slow.
     if isinstance(values, list | tuple) and (bad := [v for v in values if not isinstance(v, str)]):
         raise UsageError(f"{what} {str(bad[0])[:40]!r} is a {type(bad[0]).__name__}, not a string")
+
+
+def _only_characters(what: str, ids: Sequence[Any], values: Sequence[str]) -> None:
+    """Refuse half a character, which no tokenizer reads and no file holds.
+
+    :raises UsageError: naming the text by its id.
+    """
+    for name, text in zip(ids, values, strict=True) if isinstance(values, list | tuple) else ():
+        if not text.isascii() and (half := _HALF.search(text)):
+            raise UsageError(
+                f"{what} {name!r} has half a character ({half[0]!r}, an unpaired surrogate) at place "
+                f"{half.start() + 1}: read the file as UTF-8, or drop it by text.encode('utf-8', 'ignore').decode()"
+            )
 
 
 def _check_grades(qrels: Qrels) -> None:

@@ -5,6 +5,7 @@ Everything heavy is imported inside a verb, so that ``jbench --help`` stays as q
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -54,6 +55,10 @@ for verb in (run, tasks, models, fetch, board, compare, reproduce, overlap, mine
 
 def main() -> None:
     """The command ``jbench``: errors of the user's become one line and an exit code."""
+    # A console that is not UTF-8 must not end the work: a letter that it lacks is written as its escape.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # As Ctrl-C does, it ends the work where what was begun is cleared away.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     try:

@@ -75,10 +75,17 @@ def print_outcomes(outcomes: list[Result | Failure]) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Indented JSON on stdout."""
+    """Indented JSON on stdout; where its encoding lacks a letter, JSON's own escapes."""
+    import json
+
     import orjson
 
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(orjson.loads(text), indent=2)
+    typer.echo(text)
 
 
 def drawn(board: Board, folders: list[Path] | None, task_dirs: list[Path] | None = None) -> Table:

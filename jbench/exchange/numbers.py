@@ -38,6 +38,9 @@ JMTEB = {
 }
 """The 16 data sets of github.com/sbintuitions/JMTEB v1.3.3 by their names there, and the tasks ``NAME@jmteb-v1``."""
 
+_V1_ALONE = "paws_x_ja"
+"""The data set that JMTEB v1.4.0 no longer has (its src/jmteb/configs); it has the other 15, and 13 more."""
+
 _NEEDED = COLUMNS[:4]
 _WRITTEN = [*COLUMNS, VERSION]
 _DECIMALS, _OF_JMTEB = 6, 7  # of a binary float; see `jbench.published`
@@ -144,6 +147,12 @@ def _summary(raw: bytes, model: str, source: str) -> Rows:
                     raise UsageError(f"{where}: {metric!r} is not its metric in JMTEB v1, {task.main}")
                 figure = _figure(score, f"{where}/{metric}", _OF_JMTEB)
                 rows.append((f"{where}/{metric}", [model, task.id, task.main, *figure, source, "", str(task.version)]))
+    if rows and not any(task == f"{JMTEB[_V1_ALONE]}@jmteb-v1" for _, (_, task, *_) in rows):
+        raise UsageError(
+            f"all its data sets are in JMTEB v1 and in v1.4 alike (v1 alone has {_V1_ALONE}), whose figures differ; "
+            "give the whole summary of v1, or a table (model, task, measure, value) that names the tasks, such as "
+            "jsts@jmteb-v1"
+        )
     return rows
 
 

@@ -72,14 +72,20 @@ def _kind(string: str) -> str | None:
     """Which adapter serves a checkpoint; None for what has no weights."""
     from jbench.models.locate import locate
 
-    scheme, colon, rest = string.partition(":")
-    if string in BUILT_IN or (colon and scheme in ("bm25", "run")):
+    scheme, rest = _schemed(string)
+    if string in BUILT_IN or scheme in ("bm25", "run"):
         return None
-    return scheme if colon and scheme in CHECKPOINTS else locate(rest if colon else string, None).kind[0]
+    return scheme if scheme in CHECKPOINTS else locate(rest, None).kind[0]
+
+
+def _schemed(string: str) -> tuple[str | None, str]:
+    """What stands before the first colon, and behind it; a path, which may hold one, has nothing before it."""
+    scheme, colon, rest = string.partition(":")
+    return (scheme, rest) if colon and not string.startswith((".", "/", "~")) else (None, string)
 
 
 def _open(string: str, options: Options) -> Model:
-    scheme, colon, rest = string.partition(":")
+    scheme, rest = _schemed(string)
     if string == "ngram":
         from jbench.models.ngram import ngram
 
@@ -88,22 +94,22 @@ def _open(string: str, options: Options) -> Model:
         from jbench.models.chance import chance
 
         return chance(options)
-    if colon and scheme == "bm25":
+    if scheme == "bm25":
         from jbench.models.bm25 import bm25
 
         return bm25(rest, options)
-    if colon and scheme == "run":
+    if scheme == "run":
         from jbench.models.runfile import runfile
 
         return runfile(rest, options)
-    if colon and scheme not in CHECKPOINTS:
+    if scheme is not None and scheme not in CHECKPOINTS:
         raise unknown("model", string, (*BUILT_IN, *_FORMS, *(f"{kind}:CHECKPOINT" for kind in CHECKPOINTS)))
-    if not colon and not string.startswith((".", "/", "~")) and "/" not in string and not os.path.isdir(string):
+    if scheme is None and not string.startswith((".", "/", "~")) and "/" not in string and not os.path.isdir(string):
         from jbench.models.locate import shipped
 
         if string not in (known := shipped()):
             raise unknown("model", string, (*BUILT_IN, *known, *_FORMS))
-    return _checkpoint(rest if colon else string, scheme if colon else None, options)
+    return _checkpoint(rest, scheme, options)
 
 
 def _checkpoint(where: str, chosen: str | None, options: Options) -> Model:

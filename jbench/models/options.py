@@ -50,8 +50,8 @@ def whole_number(key: str, value: str) -> int:
 
     :raises UsageError: for anything else.
     """
-    if not (value.isascii() and value.isdigit() and int(value) >= 1):
-        raise UsageError(f"--model-set {key}={value}: expected a whole number of 1 or more")
+    if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) >= 1):
+        raise UsageError(f"--model-set {key}={value:.40}: expected a whole number of 1 or more, of nine digits at most")
     return int(value)
 
 
