@@ -32,7 +32,7 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
     :raises Unavailable: when the disk refuses (full, read-only, no permission).
     """
     path = Path(os.path.realpath(path))
-    if path.is_dir():
+    if os.path.isdir(path):
         raise Unavailable(f"cannot write {path}: it is a folder")
     temporary = _beside(path)
     try:

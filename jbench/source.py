@@ -39,6 +39,17 @@ class Missing(Unavailable):
     """A file that is nowhere to be had; the message says where to put it."""
 
 
+_CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def reason(error: Exception) -> str:
+    """Why a hub's client failed: certificates that are not where they should be, else its error's name."""
+    for name in _CERTIFICATES:
+        if (path := os.environ.get(name)) and not os.path.exists(path):
+            return f"{name}={path} does not exist"
+    return type(error).__name__
+
+
 def offline() -> bool:
     """Whether the network is forbidden (``--offline`` sets ``$JBENCH_OFFLINE``)."""
     return os.environ.get("JBENCH_OFFLINE", "") not in ("", "0")
@@ -302,7 +313,7 @@ class Source:
                 self.repo, self.file, repo_type="dataset", revision=self.revision, local_files_only=offline()
             )
         except Exception as error:  # the hub's client raises many kinds; each means "not to be had"
-            why = f"could not be had ({type(error).__name__})"
+            why = f"could not be had ({reason(error)})"
             why = "is not at hand and the network is off" if offline() else why
             raise Missing(f"{self.name} {why}; {self._advice}") from error
         # The client's cache keeps a file under snapshots/COMMIT, whatever revision was asked for.

@@ -611,3 +611,16 @@ def test_what_is_no_result_of_a_board_is_named_and_never_a_crash(tmp_path):
     for form in ("html", "csv", "json"):
         text = jbench("board", "mini", "--results", "r", "--format", form, cwd=tmp_path).stdout
         assert form != "html" or not ({"\x1b", "\u202e"} & set(text) or "<script>alert" in text)
+
+
+@pytest.mark.parametrize("encoding", ["cp932", "cp1252", "ascii"])
+def test_a_console_that_lacks_a_letter_gets_its_escape(encoding, tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "JBENCH_HOME": str(tmp_path / "home")}
+    run = [sys.executable, "-m", "jbench", "run", "random", "--name", "モデル≈é", "--task", "mini-sts@v1"]
+    plain, as_json = (
+        subprocess.run([*run, *more], capture_output=True, cwd=tmp_path, env=environment, check=False)
+        for more in ([], ["--json"])
+    )
+    assert (plain.returncode, as_json.returncode) == (0, 0), plain.stderr + as_json.stderr
+    assert b"\\u2248" in plain.stderr or "≈".encode(encoding, "replace") in plain.stderr
+    assert json.loads(as_json.stdout.decode(encoding))[0]["model"] == "モデル≈é"

@@ -568,11 +568,12 @@ def test_a_summary_of_jmteb_gives_the_numbers_that_were_published_of_it(tmp_path
 def test_imported_numbers_are_a_file_of_published_cells_that_says_so(tmp_path):
     brought({"STS": {"jsts": {"spearman": 0.8125}}, **PAWS}, tmp_path, 'my "model", <b>')
     [file] = (tmp_path / "results" / IMPORTED).iterdir()
-    assert file.name == "my%20%22model%22%2C%20%3Cb%3E.30204df731ff.csv"
-    assert file.read_text() == (
+    assert file.name == "my%20%22model%22%2C%20%3Cb%3E.3fd2489f94d9.csv"
+    head, row, _ = file.read_text().splitlines()
+    assert f"{head}\n{row}\n" == (
         '"model","task","measure","value","decimals","source","note","task_version"\n'
         '"my ""model"", <b>","jsts@jmteb-v1","spearman","0.8125000","7","imported: summary.json, '
-        'sha256 30204df731ff","","1"\n'
+        'sha256 3fd2489f94d9","","1"\n'
     )
     cell, _ = imported([tmp_path / "results"], print)
     assert (cell.model, cell.value, cell.family) == ('my "model", <b>', 0.8125, "imported")
@@ -732,11 +733,11 @@ def risen(name, monkeypatch):
 
 def test_a_number_stays_one_of_the_version_it_was_imported_under(tmp_path, monkeypatch):
     brought(TABLE, tmp_path, None, "t.csv")
-    brought({"STS": {"jsts": {"spearman": 0.8125}}}, tmp_path)
+    brought({"STS": {"jsts": {"spearman": 0.8125}}, **PAWS}, tmp_path)
     risen("jsts@valid1457", monkeypatch)
     risen("jsts@jmteb-v1", monkeypatch)
     old = {cell.task: cell.version for cell in imported([tmp_path / "results"], print)}
-    assert old == {"jsts@valid1457": 1, "jqara@test": 1, "jsts@jmteb-v1": 1}
+    assert old == {"jsts@valid1457": 1, "jqara@test": 1, "jsts@jmteb-v1": 1, "paws-x-ja@jmteb-v1": 1}
     brought(TABLE.replace("0.83", "0.84").replace("jqara@test,ndcg@10", "jacwir@eval,map@10"), tmp_path, None, "n.csv")
     found = {(cell.task, cell.version): cell.value for cell in imported([tmp_path / "results"], pytest.fail)}
     assert (found["jsts@valid1457", 1], found["jsts@valid1457", 2], found["jacwir@eval", 1]) == (0.83, 0.84, 0.5)
@@ -813,3 +814,10 @@ def test_imported_numbers_are_rows_of_their_own_on_any_board_and_say_so(tmp_path
     assert [one["published"] for one in shown if one["model"] == "<b>m</b>"] == ["imported"]
     Path("jbench-results/imported/bad.csv").write_text("foreign\n")
     assert "bad.csv, line 1: the columns must be" in jbench("board", "mini").stderr
+
+
+@pytest.mark.parametrize("sets", [("jsts",), ("jsick", "jsts"), ("esci", "jsts", "livedoor_news", "jagovfaqs_22k")])
+def test_a_summary_that_fits_two_versions_of_jmteb_is_refused(sets, tmp_path):
+    part = {kind: {k: v for k, v in data.items() if k in sets} for kind, data in SUMMARY.items()}
+    with pytest.raises(UsageError, match=r"are in JMTEB v1 and in v1\.4 alike \(v1 alone has paws_x_ja"):
+        brought(part, tmp_path)

@@ -1,9 +1,12 @@
 """A file appears whole or not at all, under a name that stays inside."""
 
+import errno
 import os
+import stat
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -177,3 +180,39 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
         (folder / "y").write_text("b")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["made"]
     assert not (tmp_path / "new" / "made" / "y").exists()
+
+
+@pytest.mark.parametrize("error", ["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EBADF", "EACCES", "EPERM"])
+def test_a_file_system_that_cannot_fsync_a_folder_has_written_the_file(error, tmp_path, monkeypatch):
+    _folders_answer(monkeypatch, getattr(errno, error))
+    write(tmp_path / "a", "text")
+    assert (tmp_path / "a").read_text() == "text"
+
+
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+def test_a_disk_that_fails_on_a_folder_is_a_failed_write(error, tmp_path, monkeypatch):
+    _folders_answer(monkeypatch, getattr(errno, error))
+    with pytest.raises(Unavailable, match="cannot write"):
+        write(tmp_path / "a", "text")
+
+
+def _folders_answer(monkeypatch, code):
+    plain = os.fsync
+
+    def fsync(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(code, os.strerror(code))
+        plain(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+@pytest.mark.parametrize("name", ["あ" * 78 + ".md", "é" * 120, "x" * 250])
+def test_a_name_that_the_disk_takes_is_written_whatever_its_letters(name, tmp_path):
+    write(tmp_path / name, "text")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_root_of_the_disk_is_a_folder():
+    with pytest.raises(Unavailable, match="cannot write /: it is a folder"):
+        write(Path("/"), "text")

@@ -8,6 +8,7 @@ import pytest
 
 from jbench import Pairs, Texts, open_model
 from jbench.models import neural, prompts
+from jbench.models.combine import leaves
 from jbench.models.locate import locate
 from jbench.models.options import Options
 from jbench.types import ROLES, InvalidScores, Scorer, Searcher, Unavailable, UsageError
@@ -679,3 +680,19 @@ def test_the_order_of_options_makes_no_other_variant(dense_bert):
     one, other = ({"pooling": "cls", "max_length": "32"}, {"max_length": "32", "pooling": "cls"})
     cards = [open_model(str(dense_bert), Options(settings=settings)).card for settings in (one, other)]
     assert list(cards[0].variant) == list(cards[1].variant)
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "0", "-1", "1.5", "１２", "1234567890"])
+def test_a_length_that_is_none_is_one_short_line(value):
+    with pytest.raises(UsageError, match="expected a whole number of 1 or more") as caught:
+        open_model("dense-mini", Options(settings={"max_length": value}))
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("scheme", ["", "dense:"])
+def test_a_path_may_hold_a_colon(scheme, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(open_model("dense-mini").weights.checkpoint.folder, "a:b")
+    assert open_model(f"{scheme}./a:b").card.model == "a:b"
+    assert [*leaves("rrf(./a:b, ngram)")] == ["./a:b", "ngram"]
+    assert open_model("rrf(./a:b, ngram)", Options(prompts={"query": "q: "})).card.variant

@@ -526,3 +526,14 @@ def test_what_is_given_twice_is_an_error_that_says_where(text, read, says, tmp_p
 def test_equal_texts_under_two_ids_are_two_queries(tmp_path):
     (tmp_path / "t").write_text("q1\ta\nq2\ta\n")
     assert local(tmp_path / "t").topics() == {"q1": "a", "q2": "a"}
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_certificates_that_are_not_there_are_one_line(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("JBENCH_HOME", str(tmp_path))
+    monkeypatch.delenv("JBENCH_MIRROR", raising=False)
+    for other in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, "/nowhere.pem")
+    with pytest.raises(Missing, match=r"could not be downloaded \(.*invalid path: /nowhere\.pem\)"):
+        github("o/n", "a" * 40, "x.txt").path()

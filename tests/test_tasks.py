@@ -4,6 +4,7 @@ import collections
 import inspect
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import jbench
 from jbench import QA, STS, Collection, Pairs, Reranking, Retrieval, open_model
 from jbench.evaluate import evaluate, evaluate_one
 from jbench.models.options import Options
-from jbench.registry import PUBLISHED, Board, Column, board_tasks, find_tasks, own_tasks
+from jbench.registry import PUBLISHED, Board, Column, all_tasks, board_tasks, find_tasks, own_tasks
 from jbench.task import load
 from jbench.types import Unavailable, UsageError
 
@@ -300,3 +301,27 @@ def test_two_readers_of_mini_agree_as_its_card_says():
 def test_mini_leaves_bm25_room_on_both_sides(model, task, tmp_path):
     result = evaluate_one(open_model(model), task, load(task), tmp_path, Options())
     assert 0.4 <= result.scores[result.main] <= 0.9
+
+
+HELPED = """
+from _common import NAME
+from jbench import STS, Pairs
+TASKS = [STS(name=NAME, protocol="v1", version=1, load=lambda: Pairs(["a"], ["b"], [1.0]), license="CC0-1.0")]
+"""
+
+
+def test_a_file_that_begins_with_an_underscore_is_a_helper_of_its_folder(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "_common.py").write_text(f"NAME = {name!r}")
+        (tmp_path / name / "mine.py").write_text(HELPED)
+    found = all_tasks([tmp_path / "one", tmp_path / "two"])
+    assert {"one@v1", "two@v1"} <= set(found)
+    assert "_common" not in sys.modules
+    assert str(tmp_path / "one") not in sys.path
+
+
+def test_a_helper_without_the_underscore_is_told_of_it(tmp_path):
+    (tmp_path / "common.py").write_text("NAME = 1")
+    with pytest.raises(UsageError, match=r"has no list TASKS of jbench tasks \(a helper's name begins with _\)"):
+        all_tasks([tmp_path])

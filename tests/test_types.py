@@ -137,3 +137,27 @@ def test_ties_beyond_the_end_of_a_run_count_when_the_cut_ties_with_the_end(k, be
     assert run.top(k).beyond.tolist() == [beyond]
     apart = Run.ranked(["q"], list("abc"), one, np.arange(3), [2.0, 1.0, 1.0], np.array([2]))
     assert apart.top(1).beyond.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (
+            lambda: Collection.of(QUERIES, {**DOCUMENTS, "d1": "絵\ud83d"}, QRELS),
+            r"text of document 'd1' .* at place 2",
+        ),
+        (lambda: Collection.of({**QUERIES, "q2": "\udc4d"}, DOCUMENTS, QRELS), r"text of query 'q2' .* at place 1"),
+        (
+            lambda: Collection.of(QUERIES, {**DOCUMENTS, "d\ud83d": "絵"}, QRELS),
+            r"document id 'd\\ud83d' has half a char",
+        ),
+        (lambda: Pairs(["a", "b"], ["c", "x\udfff"], [1, 2]), r"right text of pair 2 .* at place 2"),
+    ],
+)
+def test_half_a_character_is_named_with_its_text(make, says):
+    with pytest.raises(UsageError, match=says):
+        make()
+
+
+def test_a_whole_emoji_is_a_character():
+    assert Pairs(["👍"], ["𠮷"], [1]).counts == {"pairs": 1, "empty": 0}

@@ -14,7 +14,7 @@ from typing import Any
 from jbench.cache import cache_root, file_sha256, known_sha256, remembered
 from jbench.files import safe_name
 from jbench.models.checkpoint import Checkpoint
-from jbench.source import offline
+from jbench.source import offline, reason
 from jbench.types import Unavailable, UsageError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -99,9 +99,7 @@ def snapshot(repo: str, revision: str | None, pickled: bool = False) -> Path:
         return Path(snapshot_download(repo, revision=revision, local_files_only=offline(), **chosen))
     except Exception as error:  # the hub's client raises many kinds; each means "not to be had"
         at = f"{repo}@{revision}" if revision else repo
-        where = (
-            "not in the hub cache and the network is off" if offline() else f"not to be had ({type(error).__name__})"
-        )
+        where = "not in the hub cache and the network is off" if offline() else f"not to be had ({reason(error)})"
         raise Unavailable(f"{at} is {where}; on a machine with network, `jbench fetch {at}` fills the cache") from error
 
 
