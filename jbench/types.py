@@ -148,8 +148,7 @@ class Pairs:
         if not len(self.left) == len(self.right) == len(self.gold):
             raise UsageError(f"pairs differ in length: {len(self.left)}, {len(self.right)}, {len(self.gold)}")
         for name, side in (("left", self.left), ("right", self.right)):
-            _only_strings("text", side)
-            _only_characters(f"{name} text of pair", range(1, len(side) + 1), side)
+            _only_texts(f"{name} text of pair", range(1, len(side) + 1), side)
         if wrong := [g for g in self.gold if isinstance(g, str | bool) or not hasattr(g, "__float__")]:
             raise UsageError(f"gold {wrong[0]!r} is no number")
 
@@ -203,10 +202,8 @@ class Collection:
         if not len(self.queries) or not len(self.documents):
             raise UsageError(f"a collection of {len(self.queries)} queries and {len(self.documents)} documents")
         for what, texts in (("query", self.queries), ("document", self.documents)):
-            _only_strings(f"{what} id", texts.ids)
-            _only_strings(f"{what} text", texts.texts)
-            _only_characters(f"{what} id", texts.ids, texts.ids)
-            _only_characters(f"text of {what}", texts.ids, texts.texts)
+            _only_texts(f"{what} id", texts.ids, texts.ids)
+            _only_texts(f"text of {what}", texts.ids, texts.texts)
         _unique("query", self.queries.ids)
         _unique("document", self.documents.ids)
         _check_grades(self.qrels)
@@ -253,18 +250,15 @@ class Collection:
         return _digest(parts)
 
 
-def _only_strings(what: str, values: Sequence[str]) -> None:
-    # What lives on disk is typed there; reading it all to ask would be slow.
-    if isinstance(values, list | tuple) and (bad := [v for v in values if not isinstance(v, str)]):
-        raise UsageError(f"{what} {str(bad[0])[:40]!r} is a {type(bad[0]).__name__}, not a string")
-
-
-def _only_characters(what: str, ids: Sequence[Any], values: Sequence[str]) -> None:
-    """Refuse half a character, which no tokenizer reads and no file holds.
+def _only_texts(what: str, ids: Sequence[Any], values: Sequence[str]) -> None:
+    """Refuse what is no string, and half a character, which no tokenizer reads and no file holds.
 
     :raises UsageError: naming the text by its id.
     """
+    # What lives on disk is typed there; reading it all to ask would be slow.
     for name, text in zip(ids, values, strict=True) if isinstance(values, list | tuple) else ():
+        if not isinstance(text, str):
+            raise UsageError(f"{what} {str(name)[:40]!r} is a {type(text).__name__}, not a string")
         if not text.isascii() and (half := _HALF.search(text)):
             raise UsageError(
                 f"{what} {name!r} has half a character ({half[0]!r}, an unpaired surrogate) at place "

@@ -211,7 +211,7 @@ def test_a_task_with_a_slip_in_it_cannot_be_made(change, says):
     ("queries", "documents", "qrels", "says"),
     [
         ({1: "a"}, {"d": "x"}, {1: {"d": 1}}, "query id '1' is a int, not a string"),
-        ({"q": "a"}, {"d": None}, {"q": {"d": 1}}, "document text 'None' is a NoneType, not a string"),
+        ({"q": "a"}, {"d": None}, {"q": {"d": 1}}, "text of document 'd' is a NoneType, not a string"),
         ({"q": "a"}, {"d": "x"}, {"q": {"d": 0.5}}, "query 'q' has grade 0.5; grades are whole numbers"),
         ({"q": "a"}, {"d": "x"}, {"q": {"d": "1"}}, "query 'q' has grade '1'"),
         ({"q": "a"}, {"d": "x"}, {"q": ["d"]}, "judgements of query 'q' must be {document: grade}"),
@@ -224,7 +224,7 @@ def test_data_of_another_type_is_named(queries, documents, qrels, says):
 
 
 @pytest.mark.parametrize(
-    ("left", "gold", "says"), [([1], [1.0], "text '1' is a int"), (["a"], ["1"], "gold '1' is no number")]
+    ("left", "gold", "says"), [([1], [1.0], "left text of pair '1' is a int"), (["a"], ["1"], "gold '1' is no number")]
 )
 def test_pairs_of_another_type_are_named(left, gold, says):
     with pytest.raises(UsageError, match=says):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,8 @@ from jbench.types import Model, UsageError, unknown
 
 BUILT_IN = ("bm25:char-bigram", "bm25:mecab", "ngram", "random")
 CHECKPOINTS = ("dense", "colbert", "cross-encoder", "sparse")
+_SCHEMED = re.compile(r"(?![./~])([^:]*):(.*)", re.DOTALL)
+"""What stands before the first colon, and behind it; a path, which may hold one, has nothing before it."""
 _FORMS = ("run:PATH", "org/name", "./folder", "rerank(FIRST, DEPTH, SECOND)", "rrf(A, B)")
 
 
@@ -72,20 +75,14 @@ def _kind(string: str) -> str | None:
     """Which adapter serves a checkpoint; None for what has no weights."""
     from jbench.models.locate import locate
 
-    scheme, rest = _schemed(string)
+    scheme, rest = match.groups() if (match := _SCHEMED.fullmatch(string)) else (None, string)
     if string in BUILT_IN or scheme in ("bm25", "run"):
         return None
     return scheme if scheme in CHECKPOINTS else locate(rest, None).kind[0]
 
 
-def _schemed(string: str) -> tuple[str | None, str]:
-    """What stands before the first colon, and behind it; a path, which may hold one, has nothing before it."""
-    scheme, colon, rest = string.partition(":")
-    return (scheme, rest) if colon and not string.startswith((".", "/", "~")) else (None, string)
-
-
 def _open(string: str, options: Options) -> Model:
-    scheme, rest = _schemed(string)
+    scheme, rest = match.groups() if (match := _SCHEMED.fullmatch(string)) else (None, string)
     if string == "ngram":
         from jbench.models.ngram import ngram
 
