@@ -336,3 +336,27 @@ def inference_free(
         (bare / name).write_text(json.dumps(content))
     (folder / "query_token_weights.txt").write_text("".join(f"{token}\t{value}\n" for token, value in idf.items()))
     return folder
+
+
+def bge_m3(folder: Path, pickled: bool = True) -> Path:
+    """The files of BAAI/bge-m3: a dense model whose weights are pickled, as are its two further heads, in fp16."""
+    import torch
+    from safetensors.torch import load_file
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Normalize, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    tokenizer = unigram()
+    tokenizer.eos_token = "[SEP]"
+    sizes = {"max_position_embeddings": 514, "pad_token_id": 0, "initializer_range": 0.2}
+    bare = transformer(folder.parent / f"{folder.name}-bare", tokenizer, "XLMRobertaModel", 8, **sizes)
+    first = Transformer(str(bare))
+    modules = [first, Pooling(first.get_embedding_dimension(), "cls"), Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder), create_model_card=False)
+    torch.manual_seed(9)
+    for head, width in (("sparse_linear", 1), ("colbert_linear", 32)):
+        torch.save(torch.nn.Linear(32, width).half().state_dict(), folder / f"{head}.pt")
+    if pickled:
+        torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+        (folder / "model.safetensors").unlink()
+    return folder

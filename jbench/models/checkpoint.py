@@ -20,6 +20,9 @@ _WEIGHTED = (
     *("Transformer", "Dense", "LayerNorm", "StaticEmbedding", "SparseAutoEncoder"),
     *("CNN", "LSTM", "WordEmbeddings", "WeightedLayerPooling"),
 )
+TOKEN_HEADS = ("sparse_linear", "colbert_linear")
+"""What bge-m3 has beside its transformer, each a file ending in ``.pt`` or, converted, ``.safetensors``."""
+
 _TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model", "*.spm", "*.tiktoken", "tekken.json")
 _BYTEWISE = ("ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer")
 _KINDS = {
@@ -286,6 +289,11 @@ class Checkpoint:
         return [
             path for path in (weighted if self.modules else [""]) if not any((self.folder / path).glob("*.safetensors"))
         ]
+
+    def pickled_heads(self) -> list[str]:
+        """Of `TOKEN_HEADS` those that are there as pickles alone, by their files."""
+        heads = [head for head in TOKEN_HEADS if not (self.folder / f"{head}.safetensors").is_file()]
+        return [f"{head}.pt" for head in heads if (self.folder / f"{head}.pt").is_file()]
 
     def shards(self, name: str) -> list[str] | None:
         """The files that an index of weights names; None where there is no index.

@@ -15,7 +15,7 @@ import numpy as np
 
 from jbench import similarity
 from jbench.encode import Encoder, Reader, Tokenized
-from jbench.models import neural, tokens
+from jbench.models import m3, neural, tokens
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.neural import Weights, one_of
 from jbench.models.options import Options, whole_number
@@ -37,6 +37,7 @@ REVISION = "1"
 _DOCUMENTS_AT_ONCE, _SAMPLED_AT_ONCE = 4096, 256
 _LONGEST, _BYTES = 512, 8  # tokens of a document where no limit is known; of one number that is held
 _STANFORD_QUERY_LENGTH = 32
+_M3 = "bge-m3"
 _PYLATE = (
     *("query_prefix", "document_prefix", "query_length", "document_length", "query_expansion", "do_query_expansion"),
     *("attend_to_expansion_tokens", "attend_to_mask_tokens", "skiplist_words"),
@@ -75,7 +76,7 @@ class Layout:
         :raises Unavailable: for files that hold something else than they should.
         """
         try:
-            layout = cls._of_modules(checkpoint) if checkpoint.modules else cls._of_stanford(checkpoint)
+            layout = cls._of_files(checkpoint)
             lengths = (layout.query_length, layout.document_length, layout.query_limit)
             if not all(n is None or (type(n) is int and n > 0) for n in lengths):
                 raise ValueError(f"lengths {lengths} are no whole numbers of 1 or more")
@@ -85,6 +86,29 @@ class Layout:
             reason = f"{type(error).__name__}: {error}"
             raise Unavailable(f"{checkpoint.model}: its files do not say how a ColBERT reads ({reason})") from error
         return layout
+
+    @classmethod
+    def _of_files(cls, checkpoint: Checkpoint) -> Layout:
+        if m3.has_heads(checkpoint):
+            m3.check_heads(checkpoint)
+            return cls._of_heads()
+        return cls._of_modules(checkpoint) if checkpoint.modules else cls._of_stanford(checkpoint)
+
+    @classmethod
+    def _of_heads(cls) -> Layout:
+        """Bge-m3: no markers, every token but the first, and the mean over a query's tokens of their best."""
+        return cls(
+            name=_M3,
+            markers={"query": "", "document": ""},
+            prefixes={"query": "", "document": ""},
+            query_length=None,
+            document_length=None,
+            expansion="none",
+            attend=False,
+            skiplist=(),
+            projection=None,
+            similarity="meanmaxsim",
+        )
 
     @classmethod
     def _of_stanford(cls, checkpoint: Checkpoint) -> Layout:
@@ -307,7 +331,7 @@ def colbert(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> 
         raise UsageError(f"query_expansion={asked['query_expansion']}: {checkpoint.model} needs a query_length to fill")
     neural.within_positions(checkpoint, files, asked)
     card = neural.card(checkpoint, options, "colbert", REVISION, files, asked, layout.markers, by_hand)
-    return ColBERT(card, Weights(checkpoint, options, card, partial(_make, layout, card), _shape))
+    return ColBERT(card, Weights(checkpoint, options, card, partial(_make, checkpoint, layout, card), _shape))
 
 
 def _shape(module: Any) -> dict[str, int | None]:
@@ -315,11 +339,17 @@ def _shape(module: Any) -> dict[str, int | None]:
     return {"dimension": module.get_embedding_dimension(), "longest_input": longest}
 
 
-def _make(layout: Layout, card: Card, folder: str, device: str, arguments: dict[str, Any]) -> Any:
+def _make(
+    checkpoint: Checkpoint, layout: Layout, card: Card, folder: str, device: str, arguments: dict[str, Any]
+) -> Any:
     """The MultiVectorEncoder, reading as the card says."""
-    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
-    module = MultiVectorEncoder(folder, device=device, **arguments)
+    if layout.name == _M3:
+        whole = SentenceTransformer(folder, device=device, **arguments)
+        module = MultiVectorEncoder(modules=m3.colbert_modules(checkpoint, whole[0]), device=device)
+    else:
+        module = MultiVectorEncoder(folder, device=device, **arguments)
     held, backbone = card.settings, module[0]
     if layout.name == "Stanford" and layout.projection not in (None, module.get_embedding_dimension()):
         found = module.get_embedding_dimension()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from jbench.cache import file_sha256
 from jbench.files import locked, write, writing_folder
-from jbench.models.checkpoint import Checkpoint
+from jbench.models.checkpoint import TOKEN_HEADS, Checkpoint
 from jbench.models.locate import CONVERTER, SKIPPED, checkpoint_files, conversion, is_converted, snapshot
 from jbench.source import offline
 from jbench.types import Unavailable
@@ -35,13 +35,14 @@ def convert(original: Checkpoint) -> Checkpoint:
     :raises Unavailable: when the weights are not there, hold more than weights, make no whole
         checkpoint, or the disk refuses.
     """
-    if not original.pickled():
+    if not (original.pickled() or original.pickled_heads()):
         return original
     target = conversion(original)
     if not is_converted(original):
         if original.hub_id:
             snapshot(original.hub_id, original.revision, pickled=True)
         files = {name: made for path in original.pickled() for name, made in _files_of(original, path).items()}
+        files |= {name: f"{Path(name).stem}.safetensors" for name in original.pickled_heads()}
         with locked(target):
             if not is_converted(original):
                 shutil.rmtree(target, ignore_errors=True)  # damaged, or of another converter
@@ -87,9 +88,9 @@ def _fill(folder: Path, original: Checkpoint, files: Mapping[str, str]) -> None:
         mine = {
             Path(made).name: held
             for made, held in zip(files.values(), tensors, strict=True)
-            if Path(made).parent == home
+            if Path(made).parent == home and Path(made).stem not in TOKEN_HEADS
         }
-        if mine.keys() != {"model.safetensors"}:
+        if mine and mine.keys() != {"model.safetensors"}:
             write(folder / home / _MADE_INDEX, _index(mine))
     record = {
         "converter": CONVERTER,

@@ -13,16 +13,19 @@ from typing import Any
 
 from jbench.cache import cache_root, file_sha256, known_sha256, remembered
 from jbench.files import safe_name
-from jbench.models.checkpoint import Checkpoint
+from jbench.models.checkpoint import TOKEN_HEADS, Checkpoint
 from jbench.source import offline, reason
 from jbench.types import Unavailable, UsageError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _SHIPPED = Path(__file__).parent.parent / "assets" / "models"
-CONVERTER = 1
+CONVERTER = 2
 """Rises when the same weights would give another conversion."""
 SKIPPED = ("*.bin", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.pt", "*.gguf", "openvino/*", "onnx/*")
-_PICKLED = tuple(f"{folder}pytorch_model{ending}" for folder in ("", "*/") for ending in (".bin", "-*-of-*.bin"))
+_PICKLED = (
+    *(f"{folder}pytorch_model{ending}" for folder in ("", "*/") for ending in (".bin", "-*-of-*.bin")),
+    *(f"{head}.pt" for head in TOKEN_HEADS),
+)
 
 
 def shipped() -> tuple[str, ...]:
@@ -83,7 +86,7 @@ def is_converted(original: Checkpoint) -> bool:
 
 
 def _converted(original: Checkpoint) -> Checkpoint:
-    use = original.pickled() and is_converted(original)
+    use = (original.pickled() or original.pickled_heads()) and is_converted(original)
     return replace(original, folder=conversion(original)) if use else original
 
 

@@ -370,6 +370,8 @@ def _check_complete(checkpoint: Checkpoint, module: Any) -> None:
     named = {str(row["type"]).rsplit(".", 1)[-1] for row in checkpoint.modules}
     inline = "HF_ColBERT" in (checkpoint.read("config.json").get("architectures") or [])
     for part in list(module)[1:]:
+        if getattr(part, "read_from_files", False):
+            continue
         if not inline and type(part).__name__ not in named and any(True for _ in part.parameters()):
             raise Unavailable(
                 f"{checkpoint.model} has no {type(part).__name__} of its own, and one of random weights would be used"

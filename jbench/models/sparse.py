@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from jbench.encode import Encoder, Reader, Tokenized
-from jbench.models import neural, tokens
+from jbench.models import m3, neural, tokens
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.lexical import Matrix
 from jbench.models.neural import Weights, one_of
@@ -192,14 +192,18 @@ def sparse(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> S
     weighed = (
         any(h.endswith("ForMaskedLM") for h in checkpoint.heads) if not types else not set(types).isdisjoint(HEADS)
     )
-    if not weighed:
+    if tokens_weigh := not weighed and m3.has_heads(checkpoint):
+        m3.check_heads(checkpoint)
+    elif not weighed:
         raise UsageError(f"{checkpoint.model} is no sparse model: it has no head that weighs the vocabulary")
     if not checkpoint.modules and (checkpoint.folder / "idf.json").is_file():
         raise UsageError(
             f"{checkpoint.model} weighs queries by idf.json, and nothing says what is done to the weights of its "
             "documents; a revision of it with modules.json says both"
         )
-    named = checkpoint.read("config_sentence_transformers.json").get("similarity_fn_name")
+    # A similarity beside further heads is that of the dense vectors.
+    own = {} if tokens_weigh else checkpoint.read("config_sentence_transformers.json")
+    named = own.get("similarity_fn_name")
     wrong = options.settings.get("similarity", named)
     if wrong in ("euclidean", "manhattan"):
         raise UsageError(f"similarity={wrong} is one of dense vectors; a sparse model has {' or '.join(SIMILARITIES)}")
@@ -207,6 +211,8 @@ def sparse(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> S
     similarity = named if named in SIMILARITIES else "dot"
     routed = len(inner) > len(checkpoint.modules)  # each way has a length of its own
     files = {"max_length": None if routed else checkpoint.max_length, "similarity": similarity}
+    if tokens_weigh:
+        files["head"] = m3.SPARSE
     if "max_active_dims" in asked:
         files["max_active_dims"] = checkpoint.read("config_sentence_transformers.json").get("max_active_dims")
     neural.within_positions(checkpoint, files, asked)
@@ -242,10 +248,13 @@ def _width(way: Sequence[Any]) -> int:
 
 
 def _make(checkpoint: Checkpoint, card: Card, folder: str, device: str, arguments: dict[str, Any]) -> Any:
-    from sentence_transformers import SparseEncoder
+    from sentence_transformers import SentenceTransformer, SparseEncoder
     from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
 
-    if set(TABLES).isdisjoint(_inner(checkpoint)):
+    if card.settings.get("head") == m3.SPARSE:
+        whole = SentenceTransformer(folder, device=device, **arguments)
+        module = SparseEncoder(modules=m3.sparse_modules(checkpoint, whole[0]), device=device)
+    elif set(TABLES).isdisjoint(_inner(checkpoint)):
         module = SparseEncoder(folder, device=device, **arguments)
     else:
         renamed = dict.fromkeys(TABLES, SparseStaticEmbedding)
