@@ -52,14 +52,22 @@ def recalled(kind: str, key: list[Any], shape: Any, compute: Callable[[], _T]) -
 
     ``shape`` is its type, as pydantic reads it from JSON; a dataclass may be one.
     """
-    memory = cache_root() / kind / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.json"
-    known: _T | None = _held(memory, shape)
+    known: _T | None = _held(_memory(kind, key), shape)
     if known is not None:
         return known
     found = compute()
-    with suppress(Unavailable):  # a read-only home costs the memory, not the run
-        write(memory, json.dumps(found, default=asdict))
+    keep(kind, key, found)
     return found
+
+
+def keep(kind: str, key: list[Any], value: Any) -> None:
+    """Keep ``value`` in the cache as what `recalled` gives for ``key``."""
+    with suppress(Unavailable):  # a read-only home costs the memory, not the run
+        write(_memory(kind, key), json.dumps(value, default=asdict))
+
+
+def _memory(kind: str, key: list[Any]) -> Path:
+    return cache_root() / kind / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.json"
 
 
 def remembered(path: Path, state: list[Any], compute: Callable[[], str]) -> str:

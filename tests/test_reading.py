@@ -291,3 +291,207 @@ def test_a_dictionary_that_is_not_installed_is_named_with_its_package(tmp_path):
     made = v.checkpoint(tmp_path, {"vocab.txt": "[UNK]\n"}, {**said, "mecab_kwargs": {"mecab_dic": "unidic"}}, {})
     with pytest.raises(Unavailable, match="reads with the dictionary unidic: pip install unidic"):
         vocabulary(made)
+
+
+# With weights: the number that comes out
+
+
+def weights(made, kind, tokens, **config):
+    """Random weights beside a tokenizer's files."""
+    import torch
+    import transformers
+
+    cls = getattr(transformers, kind)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    torch.manual_seed(0)
+    model = cls(cls.config_class(vocab_size=tokens, max_position_embeddings=130, **{**sizes, **config}))
+    model.eval().save_pretrained(made.folder)
+    return model
+
+
+def cosines(model, left, right):
+    """Cosines of mean vectors of rows of ids, by torch alone."""
+    import torch
+
+    def vector(ids):
+        with torch.no_grad():
+            return torch.nn.functional.normalize(model(torch.tensor([ids])).last_hidden_state[0].mean(0), dim=0)
+
+    return [float(vector(a) @ vector(b)) for a, b in zip(left, right, strict=True)]
+
+
+PAIRS = [("図書館で本を借りた。", "本を図書館から借りる"), ("コーヒーを2杯", "ｶﾞｷﾞｸﾞ ＡＢＣ"), ("雨", "傘を差して")]
+
+
+def dense(made, **options):
+    from jbench import open_model
+    from jbench.models.options import Options
+
+    said: list[str] = []
+    model = open_model(str(made.folder), Options(settings={"pooling": "mean"}, say=said.append, **options))
+    return model, said
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "config"),
+    [
+        (JSON[0], "LlamaModel", {"pad_token_id": 3}),
+        (JSON[3], "MistralModel", {"pad_token_id": 3, "num_key_value_heads": 2}),
+        (JSON[11], "BertModel", {"pad_token_id": 3}),
+        (JSON[7], "RobertaModel", {"pad_token_id": 3}),
+        (JSON[15], "BertModel", {}),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_the_score_of_a_checkpoint_is_that_of_its_files_ids(row, kind, config, tmp_path):
+    file = row.build()
+    made = v.checkpoint(tmp_path, {"tokenizer.json": file}, row.said)
+    module = weights(made, kind, file.get_vocab_size(), **config)
+    model, said = dense(made)
+    assert model.card.settings["tokenizer"] == "tokenizer.json"
+    assert any("read by its own tokenizer.json, not as by the library: '" in line for line in said)
+    ids = [
+        [row.framed(file.encode(text, add_special_tokens=False).ids) for text in side]
+        for side in zip(*PAIRS, strict=True)
+    ]
+    assert model.score(PAIRS, ("sts", "sts")) == pytest.approx(cosines(module, *ids), abs=1e-5)
+
+
+def test_the_score_of_a_luke_without_tokenizer_json_is_that_of_its_aligned_pieces(tmp_path):
+    spm = v.sentencepiece()
+    size = v.piece_count(spm)
+    files = {"sentencepiece.bpe.model": spm, "added_tokens.json": {"<ent>": size + 2, "<ent2>": size + 3}}
+    files["entity_vocab.json"] = {"[MASK]": 0, "[UNK]": 1, "[PAD]": 2, "[MASK2]": 3}
+    made = v.checkpoint(tmp_path, files, {**v.XLMR, "tokenizer_class": "MLukeTokenizer"})
+    module = weights(made, "LukeModel", size + 4, entity_vocab_size=4, pad_token_id=1)
+    model, _ = dense(made)
+    assert model.card.settings["tokenizer"] == "sentencepiece.bpe.model as MLukeTokenizer"
+    ids = [[fairseq(v.piece_ids(spm, text)) for text in side] for side in zip(*PAIRS, strict=True)]
+    assert model.score(PAIRS, ("sts", "sts")) == pytest.approx(cosines(module, *ids), abs=1e-5)
+    model.score([(TEXT * 20, TEXT)], ("sts", "sts"))
+    assert model.report()["truncated"] == 1
+
+
+def test_a_cross_encoder_frames_pairs_by_its_files(tmp_path):
+    import torch
+
+    from jbench import open_model
+
+    spm = v.sentencepiece()
+    said = {**v.XLMR, "tokenizer_class": "XLMRobertaTokenizer"}
+    made = v.checkpoint(tmp_path, {"sentencepiece.bpe.model": spm}, said)
+    config = {"num_labels": 1, "pad_token_id": 1, "type_vocab_size": 1}
+    module = weights(made, "XLMRobertaForSequenceClassification", v.piece_count(spm) + 2, **config)
+    with torch.no_grad():
+        rows = [[*fairseq(v.piece_ids(spm, a)), 2, *fairseq(v.piece_ids(spm, b))[1:]] for a, b in PAIRS]
+        wanted = [float(torch.sigmoid(module(torch.tensor([row])).logits[0, 0])) for row in rows]
+    assert open_model(str(tmp_path)).score(PAIRS, ("query", "document")) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_the_skip_list_of_a_colbert_has_the_ids_of_its_files(tmp_path):
+    import numpy as np
+
+    from jbench import open_model
+
+    file = v.unigram()
+    bare = v.checkpoint(tmp_path / "bare", {"tokenizer.json": file}, {**LLAMA, "mask_token": "<unk>"})
+    weights(bare, "LlamaModel", file.get_vocab_size(), pad_token_id=3)
+    tiny.colbert(tmp_path / "colbert", bare.folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "colbert" / name).write_bytes((bare.folder / name).read_bytes())
+    model = open_model(str(tmp_path / "colbert"))
+    assert np.isfinite(model.score(PAIRS, ("query", "document"))).all()
+    mask = next(part for part in model.weights.module if hasattr(part, "_skiplist_ids"))
+    assert file.token_to_id("。") in mask._skiplist_ids.tolist()
+    assert model.card.settings["tokenizer"] == "tokenizer.json"
+
+
+def test_lower_case_that_sentence_transformers_asks_for_is_given_to_a_japanese_bert(tmp_path):
+    import json
+
+    bare = tiny.bert_folder(tmp_path / "bare", corpus=[*tiny.CORPUS, "the quick brown fox apple store"] * 3)
+    folder = tiny.sentence_transformer(tmp_path / "saved", bare, pooling_mode="mean")
+    path = folder / "sentence_bert_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "do_lower_case": True}))
+    from jbench import open_model
+
+    model = open_model(str(folder))
+    assert model.card.settings["tokenizer"] == "MeCab with unidic_lite"
+    upper, lower = model.score([("THE Quick FOX", "the quick fox"), ("図書館", "図書館")], ("sts", "sts"))
+    assert upper == pytest.approx(lower, abs=1e-6)
+
+
+def test_the_comparison_is_made_once(tmp_path, monkeypatch):
+    file = v.unigram()
+    made = v.checkpoint(tmp_path, {"tokenizer.json": file}, LLAMA)
+    weights(made, "LlamaModel", file.get_vocab_size(), pad_token_id=3)
+    first, _ = dense(made)
+
+    def again(*arguments):
+        raise AssertionError("it is compared a second time")
+
+    monkeypatch.setattr(reading, "_judge", again)
+    second, _ = dense(made)
+    assert second.card == first.card
+
+
+def test_a_checkpoint_that_the_library_reads_rightly_has_no_setting_more(tmp_path):
+    from jbench.models.checkpoint import Checkpoint
+
+    model, said = dense(Checkpoint("model", "local-0", tiny.unigram_folder(tmp_path)))
+    assert "tokenizer" not in model.card.settings
+    assert not [line for line in said if "read by its own" in line]
+
+
+def test_a_text_that_no_probe_foresaw_is_refused_once_and_read_rightly_then(tmp_path, monkeypatch):
+    from jbench.types import Unavailable
+
+    file = v.unigram()
+    made = v.checkpoint(tmp_path, {"tokenizer.json": file}, LLAMA)
+    module = weights(made, "LlamaModel", file.get_vocab_size(), pad_token_id=3)
+    monkeypatch.setattr(reading, "PROBES", ())
+    monkeypatch.setattr(reading, "_FROM_VOCABULARY", 0)
+    monkeypatch.setattr(reading, "probes", lambda own, prompts=(): list(prompts))
+    model, _ = dense(made)
+    assert "tokenizer" not in model.card.settings
+    with pytest.raises(Unavailable, match=r"this text is a probe from now on: run it again"):
+        model.score(PAIRS, ("sts", "sts"))
+    model, _ = dense(made)
+    assert model.card.settings["tokenizer"] == "tokenizer.json"
+    ids = [[S_S(file.encode(text, add_special_tokens=False).ids) for text in side] for side in zip(*PAIRS, strict=True)]
+    assert model.score(PAIRS, ("sts", "sts")) == pytest.approx(cosines(module, *ids), abs=1e-5)
+
+
+def test_ids_without_a_row_in_the_embedding_are_refused_with_both_numbers(tmp_path):
+    from jbench.types import Unavailable
+
+    file = v.unigram()
+    made = v.checkpoint(tmp_path, {"tokenizer.json": file}, {**LLAMA, "pad_token": "[PAD]"})
+    size = file.get_vocab_size()
+    weights(made, "LlamaModel", size, pad_token_id=3)
+    model, _ = dense(made)
+    wanted = rf"its token '\[PAD\]' has the id {size}, its embedding {size} rows"
+    with pytest.raises(Unavailable, match=wanted):
+        model.score(PAIRS, ("sts", "sts"))
+    made = v.checkpoint(tmp_path / "small", {"tokenizer.json": file}, LLAMA)
+    weights(made, "LlamaModel", 20, pad_token_id=3)
+    model, _ = dense(made)
+    with pytest.raises(Unavailable, match=r"has the id \d+, its embedding 20 rows"):
+        model.score(PAIRS, ("sts", "sts"))
+
+
+def test_special_ids_that_config_json_has_otherwise_are_said(tmp_path):
+    file = v.unigram()
+    made = v.checkpoint(tmp_path, {"tokenizer.json": file}, v.XLMR)
+    weights(made, "BertModel", file.get_vocab_size(), pad_token_id=0)
+    _, said = dense(made)
+    assert "pad_token '<pad>' has the id 3, config.json says 0" in "\n".join(said)
+
+
+def test_a_first_token_that_the_files_name_and_the_tokenizer_leaves_out_is_said(tmp_path):
+    spm = v.sentencepiece(pad_id=3, control_symbols="[CLS],[SEP],[MASK]")
+    said = {**v.S, "cls_token": "[CLS]", "sep_token": "[SEP]", "tokenizer_class": "T5Tokenizer", "extra_ids": 0}
+    made = v.checkpoint(tmp_path, {"spiece.model": spm}, said)
+    weights(made, "RobertaModel", v.piece_count(spm), pad_token_id=3)
+    _, lines = dense(made)
+    assert "its tokenizer puts no [CLS] before a text, though its files name one" in "\n".join(lines)

@@ -70,7 +70,8 @@ class CrossEncoder:
         def tokenize(pairs: list[tuple[str, str]], prompt: str) -> Tokenized:
             sides = [self.weights.said(side) for side in zip(*pairs, strict=True)]
             with self.weights.tokenizing:
-                return framed(list(zip(*sides, strict=True)), prompt, self.card.settings["max_length"])
+                rows = framed(list(zip(*sides, strict=True)), prompt, self.card.settings["max_length"])
+            return self.weights.within_rows(rows)
 
         @torch.inference_mode()
         def forward(batch: list[dict[str, list[int]]], prompt: str) -> Float32:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from jbench import manifest
@@ -32,6 +32,7 @@ COMPARED = ("similarity", "document_bits", "dimension", "precision")
 """Settings that say how vectors are compared, and touch none of those that the model makes."""
 
 _SHORT = 512  # tokens
+_LOOKED_AT = 64  # texts of a task, and letters of each, that are held against the checkpoint's files
 _UNSAID = ("skiplist", "adapter_revision")
 _LIBRARIES = ("sentence-transformers", "tokenizers", "torch", "transformers")
 _WORDS = ("fugashi", "ipadic", "unidic", "unidic-lite", "SudachiPy", "SudachiDict-core")  # what finds a text's words
@@ -124,12 +125,15 @@ def card(
     unprompted: tuple[str, ...] = ()
     if own_prompts is not None:
         prompts, unprompted = _prompts(checkpoint, options, adapter, own_prompts, variant)
-    verdict = reading.judged(checkpoint, options.trust_remote_code, tuple(prompts.values()))
-    for note in verdict.notes:
-        options.say(f"{checkpoint.model}: {note}")
-    if verdict.difference:
-        settings["tokenizer"] = verdict.source
-        options.say(f"{checkpoint.model}: read by its own {verdict.source}, not as the library: {verdict.difference}")
+    verdicts = reading.judged(checkpoint, options.trust_remote_code, tuple(prompts.values()))
+    if sources := dict.fromkeys(verdict.source for verdict in verdicts.values() if verdict.difference):
+        settings["tokenizer"] = " + ".join(sources)
+    for verdict in verdicts.values():
+        for note in verdict.notes:
+            options.say(f"{checkpoint.model}: {note}")
+        if verdict.difference:
+            how = f"read by its own {verdict.source}, not as by the library: {verdict.difference}"
+            options.say(f"{checkpoint.model}: {how}")
     training = manifest.of_checkpoint(checkpoint.folder, options.say)
     given = checkpoint.given
     return Card(checkpoint.model, checkpoint.revision, adapter, prompts, settings, variant, unprompted, given, training)
@@ -177,8 +181,9 @@ class Weights:
     make: Callable[[str, str, dict[str, Any]], Any]
     shape: Callable[[Any], dict[str, int | None]]
     tally: Tally = field(default_factory=Tally)
-    tokenizing: Any = field(default_factory=Lock, repr=False)
+    tokenizing: Any = field(default_factory=RLock, repr=False)
     words: dict[str, str] = field(default_factory=dict, repr=False)
+    looked: list[str] = field(default_factory=list, repr=False)
 
     @cached_property
     def module(self) -> Any:
@@ -257,13 +262,13 @@ class Weights:
             "local_files_only": True,
         }
         try:
-            with reading.lowering():
+            prompts = tuple(self.card.prompts.values())
+            verdicts = reading.judged(self.checkpoint, self.options.trust_remote_code, prompts)
+            with reading.read_by_files(self.checkpoint, verdicts):
                 module = self.make(str(self.checkpoint.folder), device, arguments)
             _check_complete(self.checkpoint, module)
             if isinstance(module[0], Transformer):
-                prompts = tuple(self.card.prompts.values())
-                verdict = reading.judged(self.checkpoint, self.options.trust_remote_code, prompts)
-                reading.settle(self.checkpoint, module, verdict, prompts)
+                reading.check_rows(self.card.model, module[0])
                 _check_reading(self.card, module)
         except (Unavailable, UsageError):
             raise
@@ -288,7 +293,18 @@ class Weights:
         if self.card.settings.get("segmenter", "none") != "none":
             self._segment(texts)
             texts = [self.words[text] for text in texts]
-        return [prompt + text for text in texts]
+        said = [prompt + text for text in texts]
+        self._look(said)
+        return said
+
+    def _look(self, texts: Sequence[str]) -> None:
+        """Hold the tokenizer against the checkpoint's files on the first texts that it is given."""
+        from sentence_transformers.base.modules import Transformer
+
+        if not self.looked and isinstance(self.module[0], Transformer):
+            self.looked.extend(text[:_LOOKED_AT] for text in texts[:_LOOKED_AT])
+            with self.tokenizing:
+                reading.look(self.checkpoint, self.module.tokenizer, self.looked)
 
     def _segment(self, texts: Sequence[str]) -> None:
         """Fill ``words``, so that a text that stands in many pairs is segmented once."""
@@ -300,7 +316,18 @@ class Weights:
     def tokenized(self, texts: Sequence[Any], length: int | None) -> Tokenized:
         """`tokens.tokenize` with the model's tokenizer."""
         with self.tokenizing:
-            return tokens.tokenize(self.module.tokenizer, texts, length)
+            return self.within_rows(tokens.tokenize(self.module.tokenizer, texts, length))
+
+    def within_rows(self, tokenized: Tokenized) -> Tokenized:
+        """The same, whose ids all have a row in the embedding.
+
+        :raises Unavailable: naming the first that has none, and the rows.
+        """
+        if (rows := reading.rows_of(self.module[0])) is not None:
+            highest = max((max(row["input_ids"], default=0) for row in tokenized.items), default=0)
+            if highest >= rows:
+                raise Unavailable(f"{self.card.model}: {reading.past_rows(self.module.tokenizer, highest, rows)}")
+        return tokenized
 
     def prompt_length(self, prompt: str) -> dict[str, int]:
         """The feature that a pooling looks at which leaves the prompt out."""

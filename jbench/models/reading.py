@@ -9,14 +9,15 @@ library versions, and kept in the cache; it needs no weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jbench.cache import known_sha256, recalled
+from jbench.cache import keep, known_sha256, recalled
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.vocabulary import NAMED, Files, Vocabulary, vocabulary
 from jbench.types import Unavailable
@@ -52,6 +53,7 @@ PROBES = (
 _READ = ("*.model", "*.spm", "*.tiktoken", "vocab.*", "merges.txt", "tokenizer*.json", "*_tokens*.json", "*tokens.json")
 _CONFIGS = ("config.json", "sentence_*_config.json", "*processor_config.json", "chat_template*")
 _LIBRARIES = ("sentence-transformers", "sentencepiece", "tokenizers", "transformers", "fugashi")
+_WITH_CLS = {"bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2", "luke", "electra"}
 _FROM_VOCABULARY = 512  # entries of a vocabulary that become probes
 
 
@@ -135,20 +137,39 @@ def probes(own: Vocabulary, prompts: Sequence[str] = ()) -> list[str]:
     return [*PROBES, *(prompt + PROBES[0] for prompt in dict.fromkeys(prompts) if prompt), *lines]
 
 
-def judged(checkpoint: Checkpoint, trusted: bool, prompts: Sequence[str] = ()) -> Verdict:
+def judged(checkpoint: Checkpoint, trusted: bool, prompts: Sequence[str] = ()) -> dict[str, Verdict]:
     """Hold the library's reading of a checkpoint against its files', and remember what came of it.
 
     :param trusted: whether the checkpoint's own code may run.
     :param prompts: texts that stand before others; they are probes too.
-    :raises Unavailable: where neither can be used, with both readings.
+    :returns: a verdict for each folder of a transformer within the checkpoint.
+    :raises Unavailable: where neither reading can be used, with both.
     """
-    home = checkpoint.home
-    first = str(checkpoint.modules[0]["type"]) if checkpoint.modules else "Transformer"
-    if not first.endswith("Transformer") or not (checkpoint.folder / home / "config.json").is_file():
-        return Verdict()
     versions = {name: version(name) for name in _LIBRARIES}
-    key = [REVISION, versions, trusted, sorted({*prompts}), _state(checkpoint.folder / home)]
-    return recalled("readings", key, Verdict, lambda: _judge(checkpoint, trusted, prompts))
+    said: dict[str, Verdict] = {}
+    for home in homes(checkpoint):
+        state = _state(checkpoint.folder / home)
+        more = [*prompts, *_remembered(state)]
+        key = [REVISION, versions, trusted, sorted({*more}), state]
+        said[home] = recalled("readings", key, Verdict, partial(_judge, checkpoint, home, trusted, more))
+    return said
+
+
+def homes(checkpoint: Checkpoint) -> list[str]:
+    """The folders of the transformers that read texts: the first module's, or those inside a Router."""
+    if not checkpoint.modules:
+        return [""] if (checkpoint.folder / "config.json").is_file() else []
+    first = checkpoint.modules[0]
+    rows = {str(first["path"]): str(first["type"])}
+    if str(first["type"]).endswith("Router"):
+        names = (f"{first['path']}/router_config.json", f"{first['path']}/config.json")
+        inner = next((dict(types) for name in names if (types := checkpoint.read(name).get("types"))), {})
+        rows = {f"{first['path']}/{name}".lstrip("/"): str(kind) for name, kind in inner.items()}
+    return [
+        home
+        for home, kind in rows.items()
+        if kind.endswith("Transformer") and (checkpoint.folder / home / "config.json").is_file()
+    ]
 
 
 def _state(folder: Path) -> list[list[str]]:
@@ -157,15 +178,22 @@ def _state(folder: Path) -> list[list[str]]:
     return [[path.name, known_sha256(path)] for path in sorted(paths)]
 
 
-def _judge(checkpoint: Checkpoint, trusted: bool, prompts: Sequence[str]) -> Verdict:
-    own = vocabulary(checkpoint)
+def _remembered(state: list[list[str]]) -> list[str]:
+    """Texts of tasks that the library was found to read otherwise than these files."""
+    return recalled("probes", state, list[str], list)
+
+
+def _judge(checkpoint: Checkpoint, home: str, trusted: bool, more: Sequence[str]) -> Verdict:
+    own = vocabulary(checkpoint, home)
     if own is None:
         return Verdict()
-    loaded = _library(checkpoint, trusted)
-    texts = probes(own, prompts)
-    notes = _contradictions(checkpoint, own)
-    if loaded is None:
-        return Verdict(own.source, notes=notes)
+    texts, notes = probes(own, more), _notes(checkpoint, home, own)
+    try:
+        loaded = _library(checkpoint, home, trusted)
+    except Exception as error:  # the library has as many words for what it cannot load as there are files
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        _replacement(checkpoint, own, None, texts)
+        return Verdict(own.source, f"which cannot load it ({reason})", notes)
     differences = _differences(own, loaded, texts)
     if not (difference := str(differences[0]) if differences else own.other(loaded)):
         return Verdict(own.source, notes=notes)
@@ -173,22 +201,18 @@ def _judge(checkpoint: Checkpoint, trusted: bool, prompts: Sequence[str]) -> Ver
     return Verdict(own.source, difference, notes)
 
 
-def _library(checkpoint: Checkpoint, trusted: bool) -> Any:
-    """The tokenizer as the library loads it; None where it cannot, which loading the model will tell."""
+def _library(checkpoint: Checkpoint, home: str, trusted: bool) -> Any:
+    """The tokenizer as transformers loads it, in lower case where sentence-transformers is told so."""
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
-    files = Files(checkpoint, checkpoint.home)
+    files = Files(checkpoint, home)
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     backbone = files.read("sentence_bert_config.json")
-    extra = backbone.get("processor_kwargs") or backbone.get("tokenizer_args") or {}
-    try:
-        loaded = AutoTokenizer.from_pretrained(
-            files.folder, local_files_only=True, **{**extra, "trust_remote_code": trusted}
-        )
-    except Exception:
-        return None
-    if files.lowers and loaded.is_fast:  # as sentence-transformers does
+    given = backbone.get("processor_kwargs") or backbone.get("tokenizer_args") or {}
+    how = {**given, "local_files_only": True, "trust_remote_code": trusted}
+    loaded = AutoTokenizer.from_pretrained(files.folder, **how)
+    if files.lowers and loaded.is_fast:
         from tokenizers import normalizers
 
         own = loaded.backend_tokenizer.normalizer
@@ -198,7 +222,7 @@ def _library(checkpoint: Checkpoint, trusted: bool) -> Any:
 
 
 def _replacement(checkpoint: Checkpoint, own: Vocabulary, loaded: Any, texts: Sequence[str]) -> Any:
-    """A tokenizer that reads as the files say.
+    """A tokenizer that reads as the files say; ``loaded`` is the library's, None where it has none.
 
     :raises Unavailable: where none can be made, with the library's and the files' reading of one text.
     """
@@ -206,68 +230,104 @@ def _replacement(checkpoint: Checkpoint, own: Vocabulary, loaded: Any, texts: Se
         made = own.make(loaded)
     except Exception as error:  # a broken file shows in as many ways as there are files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        read = [str(difference) for difference in _differences(own, loaded, texts)] or [own.other(loaded)]
+        rows = [] if loaded is None else [*map(str, _differences(own, loaded, texts)), own.other(loaded)]
         raise Unavailable(
-            f"{checkpoint.model}: the library reads it otherwise than {own.source} ({read[0]}), "
-            f"and no tokenizer that reads as the file can be made: {reason}"
+            f"{checkpoint.model}: the library does not read it as {own.source} does ({(rows or ['it cannot'])[0]}), "
+            f"and no tokenizer that does can be made: {reason}"
         ) from error
     if wrong := _differences(own, made, texts):
         raise Unavailable(f"{checkpoint.model}: {own.source} cannot be read by any library at hand: {wrong[0]}")
     return made
 
 
-def _contradictions(checkpoint: Checkpoint, own: Vocabulary) -> tuple[str, ...]:
-    """Special ids that ``config.json`` gives otherwise than the tokenizer's files."""
-    config = checkpoint.read(f"{checkpoint.home}/config.json")
+def _notes(checkpoint: Checkpoint, home: str, own: Vocabulary) -> tuple[str, ...]:
+    """Special ids that ``config.json`` has otherwise than the tokenizer's files, and a first token that is left out."""
+    config = checkpoint.read(f"{home}/config.json")
     notes = []
     for key in NAMED:
         said, place = config.get(f"{key}_id"), own.token_ids.get(own.named.get(key, ""))
         wanted = said if isinstance(said, list) else [said]
-        if type(wanted[0]) is int and place is not None and place not in wanted:
+        if wanted and type(wanted[0]) is int and place is not None and place not in wanted:
             notes.append(f"{key} {own.named[key]!r} has the id {place}, config.json says {wanted[0]}")
+    first = own.named.get("cls_token", "")
+    place = own.token_ids.get(first)
+    if config.get("model_type") in _WITH_CLS and place is not None and place not in own.ids("", True):
+        notes.append(f"its tokenizer puts no {first} before a text, though its files name one")
     return tuple(notes)
 
 
-def settle(checkpoint: Checkpoint, module: Any, verdict: Verdict, prompts: Sequence[str] = ()) -> None:
-    """Give a loaded model the reading of its files where the library's is another; check ids against its embedding.
+@contextmanager
+def read_by_files(checkpoint: Checkpoint, verdicts: Mapping[str, Verdict]) -> Iterator[None]:
+    """Give what sentence-transformers loads inside the tokenizers of the files, where the library's read otherwise.
 
-    :param module: the library's model, whose first module is a transformer.
-    :param verdict: what `judged` gave for the checkpoint.
-    :raises Unavailable: where the model was loaded with another tokenizer than the one that was judged, or a special
-        token has no row in the embedding.
+    All that is made of a tokenizer while a model is loaded (a skip list, markers, ids of labels) is then made of the
+    right one.
     """
-    own = vocabulary(checkpoint) if verdict.source else None
-    if own is not None and module[0].tokenizer is not None:
-        texts = probes(own, prompts) if verdict.difference else [*PROBES, *probes(own)[len(PROBES) :: 8]]
-        loaded = module[0].tokenizer
-        if verdict.difference:
-            made = _replacement(checkpoint, own, loaded, texts)
-            _carry_over(checkpoint, loaded, made)
-            _put(module[0], made)
-        elif differences := _differences(own, loaded, texts):
-            raise Unavailable(
-                f"{checkpoint.model}: {own.source} is read differently when it is loaded: {differences[0]}"
-            )
-    _check_rows(checkpoint, module[0])
+    from sentence_transformers.base.modules import transformer as library
+
+    own = library.AutoProcessor
+    library.AutoProcessor = _Processors(own, checkpoint, verdicts)
+    try:
+        yield
+    finally:
+        library.AutoProcessor = own
 
 
-def _carry_over(checkpoint: Checkpoint, loaded: Any, made: Any) -> None:
-    """Add the markers that the library gave a ColBERT's tokenizer, under the same ids."""
-    known = made.get_vocab()
-    for token, place in sorted(loaded.get_added_vocab().items(), key=lambda item: item[1]):
-        if token in known:
-            continue
-        made.add_tokens([token])
-        if (given := made.convert_tokens_to_ids(token)) != place and token not in (loaded.all_special_tokens or ()):
-            raise Unavailable(f"{checkpoint.model}: its marker {token!r} has the id {place}, its files give it {given}")
+@dataclass(frozen=True)
+class _Processors:
+    """Stands in for transformers' AutoProcessor."""
+
+    library: Any
+    checkpoint: Checkpoint
+    verdicts: Mapping[str, Verdict]
+
+    def from_pretrained(self, where: Any, **how: Any) -> Any:
+        """The library's processor, with the tokenizer of the files where they are to be used."""
+        home = self._home(Path(where, how.get("subfolder") or ""))
+        verdict = self.verdicts.get(home or "") if home is not None else None
+        if verdict is None or not verdict.difference:
+            return self.library.from_pretrained(where, **how)
+        try:
+            processor = self.library.from_pretrained(where, **how)
+        except Exception:  # the verdict has said so
+            processor = None
+        loaded = getattr(processor, "tokenizer", processor)
+        own = vocabulary(self.checkpoint, home)
+        if own is None:
+            return processor
+        made = _replacement(self.checkpoint, own, loaded, PROBES)
+        if length := how.get("model_max_length"):
+            made.model_max_length = length
+        if loaded is processor:
+            return made
+        processor.tokenizer = made
+        return processor
+
+    def _home(self, folder: Path) -> str | None:
+        """A folder's path within the checkpoint; None for one elsewhere."""
+        try:
+            inside = folder.resolve().relative_to(self.checkpoint.folder.resolve()).as_posix()
+        except ValueError:
+            return None
+        return "" if inside == "." else inside
 
 
-def _put(transformer: Any, tokenizer: Any) -> None:
-    processor = transformer.processor
-    if getattr(processor, "tokenizer", None) is not None:
-        processor.tokenizer = tokenizer
-    else:
-        transformer.processor = tokenizer
+def look(checkpoint: Checkpoint, tokenizer: Any, texts: Sequence[str]) -> None:
+    """Hold the tokenizer of a loaded model against the files on the first texts of a task.
+
+    :raises Unavailable: for a text that it reads otherwise; the text is a probe from then on, so that the next run uses
+        the files' reading, or says why it cannot.
+    """
+    own = vocabulary(checkpoint)
+    if own is None:
+        return
+    if differences := _differences(own, tokenizer, [*PROBES, *texts]):
+        state = _state(checkpoint.folder / checkpoint.home)
+        keep("probes", state, sorted({*_remembered(state), differences[0].text}))
+        raise Unavailable(
+            f"{checkpoint.model}: {own.source} is read in another way than by its probes: {differences[0]}; "
+            "this text is a probe from now on: run it again"
+        )
 
 
 def rows_of(transformer: Any) -> int | None:
@@ -280,28 +340,23 @@ def rows_of(transformer: Any) -> int | None:
     return None if weight is None else int(weight.shape[0])
 
 
-def _check_rows(checkpoint: Checkpoint, transformer: Any) -> None:
+def check_rows(model: str, transformer: Any) -> None:
+    """Refuse a tokenizer whose special tokens have ids past the rows of the embedding.
+
+    :raises Unavailable: naming the token, its id and the rows.
+    """
     tokenizer, rows = transformer.tokenizer, rows_of(transformer)
     if rows is None or tokenizer is None:
         return
-    used = {int(i) for i in tokenizer("", verbose=False)["input_ids"]} | {tokenizer.pad_token_id}
-    if past := sorted(i for i in used if i is not None and i >= rows):
-        token = tokenizer.convert_ids_to_tokens(past[0])
-        raise Unavailable(
-            f"{checkpoint.model}: its token {token!r} has the id {past[0]}, its embedding {rows} rows: "
-            "do the tokenizer and the weights belong together?"
-        )
+    used = {*tokenizer("", verbose=False)["input_ids"], tokenizer.pad_token_id} - {None}
+    if past := sorted(place for place in used if place >= rows):
+        raise Unavailable(f"{model}: {past_rows(tokenizer, past[0], rows)}")
 
 
-@contextmanager
-def lowering() -> Iterator[None]:
-    """Let sentence-transformers ask a BertJapaneseTokenizer for lower case, which the class has no way to be told."""
-    from transformers import BertJapaneseTokenizer
-
-    kind: Any = BertJapaneseTokenizer
-    own = kind.do_lower_case
-    kind.do_lower_case = property(own.fget, lambda self, value: setattr(self, "lower_case", value))
-    try:
-        yield
-    finally:
-        kind.do_lower_case = own
+def past_rows(tokenizer: Any, place: int, rows: int) -> str:
+    """What is said of an id that an embedding has no row for."""
+    token = tokenizer.convert_ids_to_tokens(place)
+    return (
+        f"its token {token!r} has the id {place}, its embedding {rows} rows: "
+        "do the tokenizer and the weights belong together?"
+    )

@@ -308,16 +308,20 @@ def _fast(
 
 
 def _sides_of(files: Files, loaded: Any) -> dict[str, Any]:
-    """What a new tokenizer takes over of the one that the library loaded: length, sides, what it gives the model."""
-    kinds = files.read("config.json").get("type_vocab_size")
-    return {
-        "model_max_length": loaded.model_max_length,
-        "padding_side": loaded.padding_side,
-        "truncation_side": loaded.truncation_side,
-        # A model of one segment has no row for a second.
-        "model_input_names": [name for name in loaded.model_input_names if name != "token_type_ids" or kinds != 1],
-        "clean_up_tokenization_spaces": False,
+    """What a new tokenizer takes over of the one that the library loaded: length, sides, what it gives the model.
+
+    Where the library loaded none, ``tokenizer_config.json`` says it.
+    """
+    from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
+
+    usual = {"model_max_length": VERY_LARGE_INTEGER, "padding_side": "right", "truncation_side": "right"}
+    usual["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    sides = {
+        key: files.config.get(key, value) if loaded is None else getattr(loaded, key) for key, value in usual.items()
     }
+    if files.read("config.json").get("type_vocab_size") == 1:  # it has no row for a second segment
+        sides["model_input_names"] = [name for name in sides["model_input_names"] if name != "token_type_ids"]
+    return {**sides, "clean_up_tokenization_spaces": False}
 
 
 # A sentencepiece model alone
@@ -562,6 +566,9 @@ def _japanese(files: Files) -> Vocabulary | None:
 
         class Lowered(BertJapaneseTokenizer):
             """Reads every text in lower case, as ``sentence_bert_config.json`` asks."""
+
+            # sentence-transformers sets it, and the class has no way to be told.
+            do_lower_case = True
 
             def _tokenize(self, text: str, **kwargs: Any) -> Any:
                 return super()._tokenize(text.lower(), **kwargs)  # type: ignore[no-untyped-call]
