@@ -325,3 +325,26 @@ def test_the_cost_of_a_document_is_its_vectors_in_sixteen_bits(colbert_native):
     cost = model.report()["cost"]
     assert cost["bytes_per_document"] == pytest.approx(2 * tiny.PROJECTION * np.mean(held), abs=0.1)
     assert (cost["dimension"], cost["longest_input"]) == (tiny.PROJECTION, tiny.DOCUMENT_LENGTH)
+
+
+# A dimension
+
+
+def test_token_vectors_are_cut_and_brought_back_to_length_one(colbert_native):
+    def vectors(model, texts, role):
+        return [value[:, :5] for value in model._encode(texts, role, "")]
+
+    model = open_model(str(colbert_native), Options(settings={"dimension": "5"}))
+    whole = open_model(str(colbert_native))
+    queries, documents = list(dict.fromkeys(q for q, _ in PAIRS[:12])), list(dict.fromkeys(d for _, d in PAIRS[:12]))
+    cut = [
+        [v / np.linalg.norm(v, axis=1, keepdims=True) for v in vectors(whole, *side)]
+        for side in ((queries, "query"), (documents, "document"))
+    ]
+    wanted = [(cut[0][queries.index(q)] @ cut[1][documents.index(d)].T).max(1).sum() for q, d in PAIRS[:12]]
+    assert np.abs(model.score(PAIRS[:12], ("query", "document")) - wanted).max() < 1e-4
+    cost = model.report()["cost"]
+    assert cost["dimension"] == 5
+    assert model.card.variant == {"dimension": 5}
+    with pytest.raises(UsageError, match="dimension=17: colbert-native has 16, of which fewer can be kept"):
+        open_model(str(colbert_native), Options(settings={"dimension": "17"})).score(PAIRS[:2], ("query", "document"))

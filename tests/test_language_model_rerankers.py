@@ -108,6 +108,32 @@ def test_a_chat_template_that_drops_the_pair_is_refused(tmp_path):
         score(folder)
 
 
+@pytest.mark.parametrize(
+    ("file", "own", "says"),
+    [
+        ("1_LogitScore/config.json", {"true_token_id": 99999}, "names the token 99999, and the model has 4"),
+        ("1_LogitScore/config.json", {"false_token_id": "no"}, "names the token no, and the model has 4"),
+        ("sentence_bert_config.json", {"transformer_task": "feature-extraction"}, "its files load none before it"),
+    ],
+)
+def test_a_score_over_what_is_not_there_is_refused(file, own, says, tmp_path):
+    folder = tiny.logit_score(tmp_path / "ce", tiny.qwen(tmp_path / "bare", chat=tiny.QWEN_CHAT))
+    config = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps({**config, **own}))
+    with pytest.raises(Unavailable, match=says):
+        score(folder)
+
+
+def test_logits_of_half_precision_are_told_apart_in_float32(tmp_path):
+    """The difference of two bfloat16, taken in bfloat16, has 8 bits; mteb takes it in float32, as is done here."""
+    import torch
+
+    folder = tiny.logit_score(tmp_path / "ce", tiny.qwen(tmp_path / "bare", chat=tiny.QWEN_CHAT))
+    mine = score(folder, Options(dtype="bf16"))
+    rounded = torch.from_numpy(mine).bfloat16().float().numpy()
+    assert not np.array_equal(mine, rounded)
+
+
 def test_absolute_positions_count_from_the_first_token_of_each_row(tmp_path):
     """GPT-2 with left padding: transformers counts positions from the first place of the batch."""
     from sentence_transformers import CrossEncoder

@@ -30,6 +30,7 @@ SETTINGS = {
     "query_expansion": one_of(*EXPANSIONS),
     "similarity": one_of(*similarity.LATE),
     "document_bits": one_of("2", "16"),
+    "dimension": whole_number,
 }
 REVISION = "1"
 """Rises when the same checkpoint would get other scores; part of the settings, so of the key."""
@@ -37,7 +38,7 @@ REVISION = "1"
 _DOCUMENTS_AT_ONCE, _SAMPLED_AT_ONCE = 4096, 256
 _LONGEST, _BYTES = 512, 8  # tokens of a document where no limit is known; of one number that is held
 _STANFORD_QUERY_LENGTH = 32
-_M3 = "bge-m3"
+_NATIVE = "sentence-transformers"
 _PYLATE = (
     *("query_prefix", "document_prefix", "query_length", "document_length", "query_expansion", "do_query_expansion"),
     *("attend_to_expansion_tokens", "attend_to_mask_tokens", "skiplist_words"),
@@ -98,7 +99,7 @@ class Layout:
     def _of_heads(cls) -> Layout:
         """Bge-m3: no markers, every token but the first, and the mean over a query's tokens of their best."""
         return cls(
-            name=_M3,
+            name="bge-m3",
             markers={"query": "", "document": ""},
             prefixes={"query": "", "document": ""},
             query_length=None,
@@ -151,7 +152,7 @@ class Layout:
         prefixes = {role: own.get(f"{role}_prefix") or "" for role in ("query", "document")}
         words = mask.get("skiplist_words") if mask is not None else own.get("skiplist_words", string.punctuation)
         return cls(
-            name="PyLate" if pylate else "sentence-transformers",
+            name="PyLate" if pylate else _NATIVE,
             # A prompt may be saved with the prefix before it.
             markers={role: prefix + prompts.get(role, "").removeprefix(prefix) for role, prefix in prefixes.items()},
             prefixes=prefixes,
@@ -215,7 +216,10 @@ class ColBERT:
 
     def report(self) -> dict[str, Any]:
         """Texts cut, rates, cost and the device since the last call; nothing before the first."""
-        return self.weights.report()
+        report = self.weights.report()
+        if report and (dimension := self.card.settings.get("dimension")):
+            report["cost"]["dimension"] = dimension
+        return report
 
     @property
     def _compared(self) -> str:
@@ -261,7 +265,14 @@ class ColBERT:
 
     def _encode(self, texts: Sequence[str], role: str, label: str) -> list[Float32]:
         """One float32[tokens, d] a text."""
-        return self._encoder(list(texts), (role, self.card.prompts.get(role, "")), label)
+        vectors = self._encoder(list(texts), (role, self.card.prompts.get(role, "")), label)
+        dimension = self.card.settings.get("dimension")
+        if dimension is None or not vectors:
+            return vectors
+        if dimension > (whole := vectors[0].shape[1]):
+            raise UsageError(f"dimension={dimension}: {self.card.model} has {whole}, of which fewer can be kept")
+        unit = self.card.settings["layout"] != _NATIVE or self.weights.checkpoint.module("Normalize") is not None
+        return [similarity.cut(value, dimension, unit) for value in vectors]
 
     @cached_property
     def _encoder(self) -> Encoder:
@@ -339,17 +350,20 @@ def _shape(module: Any) -> dict[str, int | None]:
     return {"dimension": module.get_embedding_dimension(), "longest_input": longest}
 
 
+def _load(checkpoint: Checkpoint, folder: str, device: str, arguments: dict[str, Any]) -> Any:
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+
+    if not m3.has_heads(checkpoint):
+        return MultiVectorEncoder(folder, device=device, **arguments)
+    whole = SentenceTransformer(folder, device=device, **arguments)
+    return MultiVectorEncoder(modules=m3.colbert_modules(checkpoint, whole[0]), device=device)
+
+
 def _make(
     checkpoint: Checkpoint, layout: Layout, card: Card, folder: str, device: str, arguments: dict[str, Any]
 ) -> Any:
     """The MultiVectorEncoder, reading as the card says."""
-    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
-
-    if layout.name == _M3:
-        whole = SentenceTransformer(folder, device=device, **arguments)
-        module = MultiVectorEncoder(modules=m3.colbert_modules(checkpoint, whole[0]), device=device)
-    else:
-        module = MultiVectorEncoder(folder, device=device, **arguments)
+    module = _load(checkpoint, folder, device, arguments)
     held, backbone = card.settings, module[0]
     if layout.name == "Stanford" and layout.projection not in (None, module.get_embedding_dimension()):
         found = module.get_embedding_dimension()

@@ -20,7 +20,7 @@ from jbench.models.options import Options, whole_number
 from jbench.models.templates import CHAT, PLAIN, Asked, Rendered, Template, label_id, template_of, templates
 from jbench.models.tokens import Pairs
 from jbench.store import Memory
-from jbench.types import Card, Float32, UsageError
+from jbench.types import Card, Float32, Unavailable, UsageError
 
 ACTIVATIONS = {
     "torch.nn.modules.activation.Sigmoid": "sigmoid",
@@ -76,7 +76,7 @@ class CrossEncoder:
         @torch.inference_mode()
         def forward(batch: list[dict[str, list[int]]], prompt: str) -> Float32:
             # The activation sees float32, or close logits of a half-precision model would tie.
-            logits = module(padded(batch))["scores"].float()
+            logits = _scores(module, padded(batch))
             if label is not None:
                 logits = logits.softmax(dim=1)[:, label : label + 1]
             scores: Float32 = module.activation_fn(logits).cpu().numpy()
@@ -227,6 +227,17 @@ def _padded_left(module: Any, batch: Sequence[dict[str, list[int]]]) -> dict[str
     return features | {"position_ids": places, "modality": modality, "logits_to_keep": 1}
 
 
+def _scores(module: Any, features: dict[str, Any]) -> Any:
+    """Scores before the activation, float32[n, labels]; two logits of half precision are subtracted in float32."""
+    if module[0].transformer_task == "text-generation":
+        features = module[0](features)
+        features["causal_logits"] = features["causal_logits"].float()
+        features = module[1](features)
+    else:
+        features = module(features)
+    return features["scores"].float()
+
+
 def _shape(module: Any) -> dict[str, int | None]:
     return {"longest_input": module.max_seq_length}
 
@@ -241,7 +252,23 @@ def _make(checkpoint: Checkpoint, card: Card, folder: str, device: str, argument
         module = Library(modules=_language_model(card, folder, arguments), device=device, activation_fn=activation)
     else:
         module = Library(folder, device=device, activation_fn=activation, **arguments)
+        if _is_causal(checkpoint):
+            _check_answers(card.model, module)
     return module
+
+
+def _check_answers(model: str, module: Any) -> None:
+    """Refuse a LogitScore without a language model before it, or over tokens that this has not.
+
+    :raises Unavailable: saying which.
+    """
+    transformer, score = module[0], module[1]
+    if transformer.transformer_task != "text-generation":
+        raise Unavailable(f"{model}: its LogitScore reads a language model, and its files load none before it")
+    rows = transformer.model.get_input_embeddings().num_embeddings
+    for token in (score.true_token_id, score.false_token_id):
+        if token is not None and not (type(token) is int and 0 <= token < rows):
+            raise Unavailable(f"{model}: its LogitScore names the token {token}, and the model has {rows:,}")
 
 
 def _language_model(card: Card, folder: str, arguments: dict[str, Any]) -> list[Any]:

@@ -188,10 +188,7 @@ def sparse(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> S
         vectors, or a checkpoint without a head over the vocabulary.
     """
     inner = _inner(checkpoint)
-    types = [name.rsplit(".", 1)[-1] for name in inner]
-    weighed = (
-        any(h.endswith("ForMaskedLM") for h in checkpoint.heads) if not types else not set(types).isdisjoint(HEADS)
-    )
+    weighed = _weighs(inner) if inner else any(head.endswith("ForMaskedLM") for head in checkpoint.heads)
     if tokens_weigh := not weighed and m3.has_heads(checkpoint):
         m3.check_heads(checkpoint)
     elif not weighed:
@@ -247,18 +244,27 @@ def _width(way: Sequence[Any]) -> int:
     return int(known or way[0].model.config.get_text_config().vocab_size)
 
 
-def _make(checkpoint: Checkpoint, card: Card, folder: str, device: str, arguments: dict[str, Any]) -> Any:
+def _load(checkpoint: Checkpoint, folder: str, device: str, arguments: dict[str, Any]) -> Any:
     from sentence_transformers import SentenceTransformer, SparseEncoder
     from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
 
-    if card.settings.get("head") == m3.SPARSE:
+    types = _inner(checkpoint)
+    if types and not _weighs(types):
         whole = SentenceTransformer(folder, device=device, **arguments)
-        module = SparseEncoder(modules=m3.sparse_modules(checkpoint, whole[0]), device=device)
-    elif set(TABLES).isdisjoint(_inner(checkpoint)):
-        module = SparseEncoder(folder, device=device, **arguments)
-    else:
-        renamed = dict.fromkeys(TABLES, SparseStaticEmbedding)
-        module = SparseEncoder._load_with_module_classes(folder, renamed, device=device, **arguments)
+        return SparseEncoder(modules=m3.sparse_modules(checkpoint, whole[0]), device=device)
+    if set(TABLES).isdisjoint(types):
+        return SparseEncoder(folder, device=device, **arguments)
+    renamed = dict.fromkeys(TABLES, SparseStaticEmbedding)
+    return SparseEncoder._load_with_module_classes(folder, renamed, device=device, **arguments)
+
+
+def _make(checkpoint: Checkpoint, card: Card, folder: str, device: str, arguments: dict[str, Any]) -> Any:
+    module = _load(checkpoint, folder, device, arguments)
     if "max_active_dims" in card.settings:
         module.max_active_dims = card.settings["max_active_dims"]
     return module
+
+
+def _weighs(types: Sequence[str]) -> bool:
+    """Whether a module of these types weighs the vocabulary, or entries of its own."""
+    return any(name.rsplit(".", 1)[-1] in HEADS for name in types)
