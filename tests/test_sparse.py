@@ -9,7 +9,7 @@ import pytest
 
 from jbench import Texts, open_model
 from jbench.models.options import Options
-from jbench.types import UsageError
+from jbench.types import Unavailable, UsageError
 from tests import tiny
 
 QUERIES = ("味噌の寝かせ方", "駅まで傘を差して歩いた", "コーヒー コーヒー", "")
@@ -106,6 +106,26 @@ def test_a_router_saved_by_the_library_is_read(tmp_path):
     router = Router.for_query_document(query_modules=[table], document_modules=[first, SpladePooling("max")])
     SparseEncoder(modules=[router], similarity_fn_name="dot", device="cpu").save(str(tmp_path / "router"))
     assert np.abs(scores(tmp_path / "router") - products(tmp_path / "router")).max() < 1e-4
+
+
+def test_a_head_inside_a_router_that_its_weights_lack_is_refused(inference_free, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    folder = shutil.copytree(inference_free, tmp_path / "headless")
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if not name.startswith("vocab_transform")}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(Unavailable, match=r"2 weights, vocab_transform\.bias among them, are missing"):
+        scores(folder)
+
+
+def test_a_table_that_is_read_otherwise_than_its_files_say_is_refused(tmp_path):
+    """A Unigram tokenizer.json under a class that the library rebuilds as another model."""
+    folder = tiny.inference_free(tmp_path / "doc-v2", tiny.unigram())
+    path = folder / "query_0_SparseStaticEmbedding" / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "tokenizer_class": "BertTokenizer"}))
+    with pytest.raises(Unavailable, match=r"doc-v2/query_0_SparseStaticEmbedding: its tokens are not those"):
+        scores(folder)
 
 
 # The most entries of a vector

@@ -391,7 +391,6 @@ def _check_complete(checkpoint: Checkpoint, module: Any) -> None:
 
     :raises Unavailable: naming one weight; the pooler of a model that no head reads may be missing.
     """
-    from safetensors import safe_open
     from sentence_transformers.base.modules import Transformer
 
     named = {str(row["type"]).rsplit(".", 1)[-1] for row in checkpoint.modules}
@@ -403,10 +402,21 @@ def _check_complete(checkpoint: Checkpoint, module: Any) -> None:
             raise Unavailable(
                 f"{checkpoint.model} has no {type(part).__name__} of its own, and one of random weights would be used"
             )
-    if not isinstance(module[0], Transformer) or checkpoint.read("adapter_config.json"):
+    if isinstance(module[0], Transformer):
+        check_filled(checkpoint, module[0], checkpoint.home)
+
+
+def check_filled(checkpoint: Checkpoint, transformer: Any, home: str) -> None:
+    """Refuse a transformer, from the folder ``home`` of a checkpoint, with weights that the library fills at random.
+
+    :raises Unavailable: naming one weight; the pooler of a model that no head reads may be missing.
+    """
+    from safetensors import safe_open
+
+    if checkpoint.read(f"{home}/adapter_config.json"):
         return  # an adapter's weights are laid over those of another checkpoint
-    model, folder = module[0].model, checkpoint.folder / checkpoint.home
-    headed = module[0].transformer_task == "sequence-classification"
+    model, folder = transformer.model, checkpoint.folder / home
+    headed = transformer.transformer_task == "sequence-classification"
 
     def matters(key: str) -> bool:
         return headed or "pooler." not in key
