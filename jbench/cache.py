@@ -52,12 +52,17 @@ def recalled(kind: str, key: list[Any], shape: Any, compute: Callable[[], _T]) -
 
     ``shape`` is its type, as pydantic reads it from JSON; a dataclass may be one.
     """
-    known: _T | None = _held(_memory(kind, key), shape)
+    known: _T | None = recall(kind, key, shape)
     if known is not None:
         return known
     found = compute()
     keep(kind, key, found)
     return found
+
+
+def recall(kind: str, key: list[Any], shape: Any) -> Any:
+    """What is kept for ``key``; None where nothing is."""
+    return _held(_memory(kind, key), shape)
 
 
 def keep(kind: str, key: list[Any], value: Any) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jbench import resample, statistics
+from jbench import canary, resample, statistics
 from jbench.board import labels, of_tasks, row_of
 from jbench.evaluate import Failure, evaluate
 from jbench.models.options import Options
@@ -105,6 +105,7 @@ def compare(
     if tasks:
         found = {path: one for path, one in found.items() if (one.task, one.task_version) in wanted}
     rows = [named(name, found) for name in names]
+    canary.warn((result for row in rows for _, result in row.values()), options.say)
     failures: list[Failure] = []
     if tasks:
         columns = [column for column in (board or of_tasks(tasks)).columns if (column.task, column.version) in wanted]

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from jbench import __version__, results
+from jbench import __version__, canary, results
 from jbench.files import ready, write
 from jbench.manifest import joined
 from jbench.models.load import open_model
@@ -80,6 +80,7 @@ def evaluate_one(
     :raises JbenchError: of the kind that says what went wrong.
     """
     path = results.path_of(root, model.card, task)
+    canary.remember(model.card)
     if not overwrite and (known := _known(path, model, task, loaded, options)):
         return known
     ready(path)
@@ -102,6 +103,8 @@ def evaluate_one(
         "rates": report.get("rates", {}),
         "cost": cost,
     }
+    if model.card.canary:
+        host["canary"] = model.card.canary
     result = results.make(model.card, task, loaded, measured, report, host)
     if said := [record for record in (model.card.training, options.training) if record]:
         result = replace(result, training=joined(said))
@@ -136,6 +139,7 @@ def _known(path: Path, model: Model, task: Task, loaded: Loaded, options: Option
     if changed := _changed(path, found, task):
         options.say(f"{found.model} on {found.task}: the task has another {changed} now; computed again")
         return None
+    canary.warn([found], options.say)
     found = _retold(path, found, model, options)
     return replace(found, host={**found.host, "stored": True})
 

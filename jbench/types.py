@@ -539,7 +539,8 @@ class Card:
     ``variant`` holds what was asked for beyond the checkpoint's own settings (settings,
     prompts, dtype); ``unprompted`` the roles for which the model's family has a prompt that
     was not used. ``given`` is what was typed for it and ``training`` what its files say of its
-    training (see `jbench.manifest`), which are no part of its identity.
+    training (see `jbench.manifest`), which are no part of its identity. ``canary`` is the digest of the ids that fixed
+    texts have by its tokenizer here (see `jbench.canary`).
     """
 
     model: str
@@ -551,6 +552,7 @@ class Card:
     unprompted: tuple[str, ...] = ()
     given: str = field(default="", compare=False)
     training: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    canary: str = field(default="", compare=False)
 
 
 @runtime_checkable

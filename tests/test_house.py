@@ -22,7 +22,7 @@ LINE = [
     {"types"},
     {"cpu", "files", "formats", "memory"},
     {"cache", "lock"},
-    {"metrics", "source", "manifest", "fingerprint"},
+    {"canary", "metrics", "source", "manifest", "fingerprint"},
     {"arrow", "deferred"},
     {"store", "search", "similarity", "residual"},
     {"nearest", "quantised"},

@@ -90,6 +90,7 @@ def print_json(value: Any) -> None:
 
 def drawn(board: Board, folders: list[Path] | None, task_dirs: list[Path] | None = None) -> Table:
     """The table of a board over the project's baselines and the results in ``folders``; says what it lacks."""
+    from jbench import canary
     from jbench.board import draw
     from jbench.progress import display, say
     from jbench.published import cells, imported
@@ -102,6 +103,8 @@ def drawn(board: Board, folders: list[Path] | None, task_dirs: list[Path] | None
         say(fault)
     own, *others = roots(folders)
     found = located([own, *others], say)
+    shown_tasks = {column.task for column in board.columns}
+    canary.warn((result for result in found.values() if result.task in shown_tasks), say)
     at = {id(result): path for path, result in found.items()}
     numbers = (*(cells() if board.published else ()), *imported([own, *others], say))
     data = data_hashes(read_all([own], lambda complaint: None))

@@ -398,6 +398,7 @@ def _card(adapter: str, shown: str, options: Options, parts: Mapping[str, Model]
         variant=variant,
         unprompted=tuple(sorted({role for card in cards.values() for role in card.unprompted})),
         training={"parts": [part for card in cards.values() for part in _trained(card)]},
+        canary="+".join(card.canary for card in cards.values() if card.canary),
     )
 
 

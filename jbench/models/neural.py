@@ -136,7 +136,19 @@ def card(
             options.say(f"{checkpoint.model}: {how}")
     training = manifest.of_checkpoint(checkpoint.folder, options.say)
     given = checkpoint.given
-    return Card(checkpoint.model, checkpoint.revision, adapter, prompts, settings, variant, unprompted, given, training)
+    canary = "+".join(verdict.canary for verdict in verdicts.values() if verdict.canary)
+    return Card(
+        checkpoint.model,
+        checkpoint.revision,
+        adapter,
+        prompts,
+        settings,
+        variant,
+        unprompted,
+        given,
+        training,
+        canary,
+    )
 
 
 def _kind(checkpoint: Checkpoint) -> str | None:

@@ -13,16 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from jbench import canary
 from jbench.cache import keep, known_sha256, recalled
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.vocabulary import NAMED, Files, Vocabulary, vocabulary
 from jbench.types import Unavailable
 
-REVISION = 1
+REVISION = 2
 """Rises when the same files would be judged in another way."""
 
 PROBES = (
@@ -52,7 +52,6 @@ PROBES = (
 
 _READ = ("*.model", "*.spm", "*.tiktoken", "vocab.*", "merges.txt", "tokenizer*.json", "*_tokens*.json", "*tokens.json")
 _CONFIGS = ("config.json", "sentence_*_config.json", "*processor_config.json", "chat_template*")
-_LIBRARIES = ("sentence-transformers", "sentencepiece", "tokenizers", "transformers", "fugashi")
 _WITH_CLS = {"bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2", "luke", "electra"}
 _FROM_VOCABULARY = 512  # entries of a vocabulary that become probes
 
@@ -77,12 +76,14 @@ class Verdict:
     """What a comparison gave, as it is kept.
 
     ``source`` names what decides in the files, empty where nothing was compared. ``difference`` is empty where the
-    library reads as the files say. ``notes`` are special ids that ``config.json`` has otherwise.
+    library reads as the files say. ``notes`` are special ids that ``config.json`` has otherwise. ``canary`` is the
+    digest of the ids that `canary.TEXTS` have by the tokenizer that is used.
     """
 
     source: str = ""
     difference: str = ""
     notes: tuple[str, ...] = ()
+    canary: str = ""
 
 
 def compare(checkpoint: Checkpoint, tokenizer: Any, texts: Sequence[str], home: str | None = None) -> list[Difference]:
@@ -145,12 +146,11 @@ def judged(checkpoint: Checkpoint, trusted: bool, prompts: Sequence[str] = ()) -
     :returns: a verdict for each folder of a transformer within the checkpoint.
     :raises Unavailable: where neither reading can be used, with both.
     """
-    versions = {name: version(name) for name in _LIBRARIES}
     said: dict[str, Verdict] = {}
     for home in homes(checkpoint):
         state = _state(checkpoint.folder / home)
         more = [*prompts, *_remembered(state)]
-        key = [REVISION, versions, trusted, sorted({*more}), state]
+        key = [REVISION, canary.REVISION, canary.versions(), trusted, sorted({*more}), state]
         said[home] = recalled("readings", key, Verdict, partial(_judge, checkpoint, home, trusted, more))
     return said
 
@@ -185,20 +185,27 @@ def _remembered(state: list[list[str]]) -> list[str]:
 
 def _judge(checkpoint: Checkpoint, home: str, trusted: bool, more: Sequence[str]) -> Verdict:
     own = vocabulary(checkpoint, home)
-    if own is None:
-        return Verdict()
-    texts, notes = probes(own, more), _notes(checkpoint, home, own)
     try:
-        loaded = _library(checkpoint, home, trusted)
+        loaded, reason = _library(checkpoint, home, trusted), ""
     except Exception as error:  # the library has as many words for what it cannot load as there are files
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        _replacement(checkpoint, own, None, texts)
-        return Verdict(own.source, f"which cannot load it ({reason})", notes)
-    differences = _differences(own, loaded, texts)
-    if not (difference := str(differences[0]) if differences else own.other(loaded)):
-        return Verdict(own.source, notes=notes)
-    _replacement(checkpoint, own, loaded, texts)
-    return Verdict(own.source, difference, notes)
+        loaded, reason = None, (str(error).strip() or type(error).__name__).splitlines()[0]
+    if own is None:
+        return Verdict(canary=_canary(loaded))
+    texts = probes(own, more)
+    differences = [] if loaded is None else _differences(own, loaded, texts)
+    difference = str(differences[0]) if differences else own.other(loaded) if loaded is not None else ""
+    if loaded is None:
+        difference = f"which cannot load it ({reason})"
+    used = _replacement(checkpoint, own, loaded, texts) if difference else loaded
+    return Verdict(own.source, difference, _notes(checkpoint, home, own), _canary(used))
+
+
+def _canary(tokenizer: Any) -> str:
+    """The digest of the ids of `canary.TEXTS`; empty where there is no tokenizer, or one that cannot read them."""
+    try:
+        return canary.digest(tokenizer(list(canary.TEXTS), truncation=False, verbose=False)["input_ids"])
+    except Exception:  # the model will be refused by what it cannot read, or has no texts to read
+        return ""
 
 
 def _library(checkpoint: Checkpoint, home: str, trusted: bool) -> Any:
