@@ -50,7 +50,7 @@ def digest(rows: Sequence[Sequence[int]]) -> str:
 
 def remember(card: Card) -> None:
     """Keep what the texts are here for a model, which its card says."""
-    if card.canary and recall("canaries", _key(card.model, card.revision), str) != card.canary:
+    if recall("canaries", _key(card.model, card.revision), str) != card.canary:
         keep("canaries", _key(card.model, card.revision), card.canary)
 
 

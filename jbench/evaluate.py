@@ -80,7 +80,8 @@ def evaluate_one(
     :raises JbenchError: of the kind that says what went wrong.
     """
     path = results.path_of(root, model.card, task)
-    canary.remember(model.card)
+    if model.card.canary:
+        canary.remember(model.card)
     if not overwrite and (known := _known(path, model, task, loaded, options)):
         return known
     ready(path)
