@@ -364,6 +364,31 @@ def test_other_labels_do_not_say_it(labels, bare_bert, tmp_path):
         open_model(str(folder))
 
 
+def pooled(folder, bare, labels):
+    """A CrossEncoder of modules: a transformer, a pooling, and a layer that gives scores."""
+    import torch
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.base.modules import Dense, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    torch.manual_seed(2)
+    first = Transformer(str(bare))
+    layer = Dense(32, labels, activation_function=torch.nn.Identity(), module_output_name="scores")
+    CrossEncoder(modules=[first, Pooling(32, "mean"), layer], device="cpu").save(str(folder))
+    return folder
+
+
+def test_a_layer_over_a_pooled_pair_gives_its_score(bare_bert, tmp_path):
+    from sentence_transformers import CrossEncoder
+
+    folder = pooled(tmp_path / "ce", bare_bert, 1)
+    model = open_model(str(folder))
+    assert model.card.adapter == "cross-encoder"
+    assert np.abs(model.score(PAIRS, ROLES) - CrossEncoder(str(folder), device="cpu").predict(PAIRS)).max() < 1e-5
+    with pytest.raises(UsageError, match="two gives 2 scores, and nothing says which is relevance"):
+        open_model(str(pooled(tmp_path / "two", bare_bert, 2)))
+
+
 def test_the_default_prompt_stands_before_the_first_text(cross_bert, tmp_path):
     from sentence_transformers import CrossEncoder
 

@@ -263,3 +263,16 @@ def test_a_static_model_is_cut_too(tmp_path):
     SentenceTransformer(modules=[table], device="cpu").save(str(tmp_path / "static"))
     mine = open_model(str(tmp_path / "static"), settings(dimension=5)).score(PAIRS, ROLES).reshape(8, 60)
     assert np.abs(mine - theirs(tmp_path / "static", "cosine", truncate_dim=5)).max() < 1e-5
+
+
+def test_ranges_that_would_be_those_of_a_part_are_refused(dense_bert, monkeypatch):
+    from jbench.models import combine
+
+    with pytest.raises(UsageError, match="precision=int8: dense-bert would learn its ranges from the pairs"):
+        open_model(f"rerank(ngram, 5, {dense_bert})", settings(precision="int8"))
+    open_model(f"rerank(ngram, 5, {dense_bert})", settings(precision="binary"))
+    monkeypatch.setattr(combine, "_PAIRS_AT_ONCE", 7)
+    fused = open_model(f"rrf(ngram, {dense_bert})", settings(precision="int8"))
+    query, document = np.repeat(np.arange(2), 5), np.tile(np.arange(5), 2)
+    with pytest.raises(UsageError, match="not from the task's documents; precision=binary learns nothing"):
+        fused.rerank(Texts(["a", "b"], QUERIES[:2]), texts(DOCUMENTS[:5]), query, document)

@@ -148,7 +148,7 @@ class Checkpoint:
         masked = not self.modules and next((head for head in heads if head.endswith("ForMaskedLM")), None)
         if masked and (self.folder / "idf.json").is_file():
             yield "sparse", f"architecture {masked} and idf.json"
-        elif masked and "splade" in self.model.lower():
+        elif masked and any(word in self.model.lower() for word in ("splade", "sparse-encoding")):
             yield "sparse", f"architecture {masked} and its name"
         causal = not self.modules and any(head.endswith("ForCausalLM") for head in heads)
         if causal and (template := template_of(self.hub_id, self.model)):
@@ -163,6 +163,8 @@ class Checkpoint:
             return "cross-encoder", "transformer_task sequence-classification"
         for kind, heads in _HEADS.items():
             if found := next((name for name in classes if name in heads), None):
+                if kind == "dense" and self.scored_labels is not None:
+                    return "cross-encoder", "a Dense that gives scores in modules.json"
                 return kind, "modules.json" if kind == "dense" else f"{found} in modules.json"
         # A projection that nothing pools may be a ColBERT's as well as a dense model's.
         return ("dense", "modules.json") if types and unnamed and "Dense" not in classes else None
@@ -171,6 +173,13 @@ class Checkpoint:
     def heads(self) -> list[str]:
         """The classes that ``config.json`` names."""
         return [str(name) for name in self.read("config.json").get("architectures") or []]
+
+    @property
+    def scored_labels(self) -> int | None:
+        """How many scores the last module, a Dense over a pooled pair, gives of it; None where there is none such."""
+        last = self.modules[-1] if self.modules else {"type": "", "path": ""}
+        config = self.read(f"{last['path']}/config.json") if str(last["type"]).endswith(".Dense") else {}
+        return _count(config.get("out_features")) if config.get("module_output_name") == "scores" else None
 
     @property
     def labels(self) -> int:

@@ -228,8 +228,22 @@ def _ranking(model: Model, queries: Texts, documents: Texts, query: Int64, docum
 
 def _scored(model: Scorer, queries: Texts, documents: Texts, query: Int64, document: Int64) -> Float32 | Float64:
     spans = [slice(start, start + _PAIRS_AT_ONCE) for start in range(0, len(query), _PAIRS_AT_ONCE)]
+    if len(spans) > 1:
+        _check_ranges(model)
     parts = [model.score(_pairs(queries, documents, query[span], document[span]), ROLES) for span in spans]
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _check_ranges(model: Model) -> None:
+    """Refuse a model that learns from the pairs that it scores, where these come in parts.
+
+    :raises UsageError: saying so.
+    """
+    if model.card.settings.get("precision") == "int8":
+        raise UsageError(
+            f"precision=int8: {model.card.model} would learn its ranges from the pairs that it is given, not from the "
+            "task's documents; precision=binary learns nothing"
+        )
 
 
 def _fused(runs: Sequence[Run], queries: Sequence[str], documents: Sequence[str]) -> Run:
@@ -346,6 +360,7 @@ def combine(call: Call, options: Options, open_part: Callable[[str, Options], Mo
             )
         if not isinstance(second, Scorer):
             raise UsageError(f"{second.card.model} scores no pairs, so it cannot come second; expected {call.form}")
+        _check_ranges(second)
         depth = int(call.parts[1])
         shown = f"rerank({', '.join([_names(parts)[0], str(depth), _names(parts)[1]])})"
         return Rerank(

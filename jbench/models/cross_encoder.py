@@ -1,6 +1,7 @@
 """Cross-encoders through sentence-transformers: a pair of texts is read together and gets one score.
 
-The score comes from a classification head, or from a language model's logits for "yes" and "no" after the pair.
+The score comes from a classification head, from a layer over a pooling, or from a language model's logits for "yes" and
+"no" after the pair.
 """
 
 from __future__ import annotations
@@ -117,10 +118,14 @@ def cross_encoder(checkpoint: Checkpoint, options: Options, by_hand: bool = Fals
         if not checkpoint.modules:
             known = _of_family(checkpoint, known)
             files["activation"] = known.activation
-    else:
+    elif checkpoint.scored_labels is None:
         _check_head(checkpoint, config)
         if checkpoint.labels != 1:
             files |= {"activation": "softmax", "answer": _answer(checkpoint, files["activation"])}
+    elif checkpoint.scored_labels != 1:
+        raise UsageError(
+            f"{checkpoint.model} gives {checkpoint.scored_labels} scores, and nothing says which is relevance"
+        )
     if known and (named or not checkpoint.modules):
         files |= {"template": known.name, "max_length": known.max_length}
     elif _is_chat(checkpoint):
@@ -301,4 +306,5 @@ def _activation(checkpoint: Checkpoint, config: dict[str, Any], own: dict[str, A
         raise UsageError(f"{checkpoint.model} asks for the activation {named}; sigmoid and identity are known")
     if named:
         return ACTIVATIONS[named]
-    return "sigmoid" if _is_causal(checkpoint) or checkpoint.labels == 1 else "identity"
+    one = _is_causal(checkpoint) or (checkpoint.scored_labels or checkpoint.labels) == 1
+    return "sigmoid" if one else "identity"
