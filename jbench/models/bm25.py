@@ -5,6 +5,7 @@ idf = ln(1 + (N - df + .5) / (df + .5)). Texts are NFKC-normalised and lower-cas
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from jbench.models import windows
 from jbench.models.lexical import Lexical, Matrix
 from jbench.models.options import Options
 from jbench.types import Card, unknown
@@ -77,7 +79,10 @@ def _char_bigrams(text: str) -> list[str]:
 
 
 def _mecab(text: str) -> list[str]:
-    return [word.surface for word in _tagger()(text)]
+    if len(text) <= windows.WINDOW:
+        return [word.surface for word in _tagger()(text)]
+    # One string for each distinct word: a long text has millions.
+    return [sys.intern(word.surface) for word in windows.words(_tagger(), text)]
 
 
 @cache

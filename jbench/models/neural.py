@@ -18,7 +18,7 @@ from typing import Any
 from jbench import manifest
 from jbench.cpu import bf16_units, quicken
 from jbench.encode import TOKENS_PER_BATCH, Encoder, Reader, Tally, Tokenized
-from jbench.models import reading, segment, tokens
+from jbench.models import reading, segment, tokens, windows
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.options import DTYPES, Options
 from jbench.models.prompts import namesake, resolve
@@ -281,6 +281,7 @@ class Weights:
             _check_complete(self.checkpoint, module)
             if isinstance(module[0], Transformer):
                 reading.check_rows(self.card.model, module[0])
+                windows.bound(module.tokenizer)
                 _check_reading(self.card, module)
         except (Unavailable, UsageError):
             raise
