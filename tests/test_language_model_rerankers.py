@@ -164,7 +164,10 @@ def test_a_bare_qwen3_reranker_scores_as_mtebs(bare):
     model = open_model(str(bare), Options(say=said.append))
     assert np.abs(model.score(PAIRS, ROLES) - mteb_scores(bare, PAIRS)).max() < 1e-5
     assert said[0].startswith("Qwen3-Reranker-0.6B: cross-encoder (a language model with the template qwen3-reranker)")
-    assert model.card.prompts["query"] == tiny.INSTRUCTION
+    assert model.card.prompts == {"query": tiny.INSTRUCTION, "sts": tiny.INSTRUCTION}
+    assert any("mteb 2.26 qwen3_reranker has another instruction, 'Given the user query" in line for line in said)
+    with pytest.raises(UsageError, match="--prompt document: one prompt stands before a pair, that of query or sts"):
+        open_model(str(bare), Options(prompts={"document": "x"}))
     assert not model.card.variant
 
 

@@ -21,7 +21,7 @@ from jbench.models.options import Options, whole_number
 from jbench.models.templates import CHAT, PLAIN, Asked, Rendered, Template, label_id, template_of, templates
 from jbench.models.tokens import Pairs
 from jbench.store import Memory
-from jbench.types import Card, Float32, Unavailable, UsageError
+from jbench.types import ROLES, Card, Float32, Unavailable, UsageError
 
 ACTIVATIONS = {
     "torch.nn.modules.activation.Sigmoid": "sigmoid",
@@ -31,6 +31,9 @@ ACTIVATIONS = {
 }
 ANSWERS = {"relevant": ("irrelevant", "not relevant", "non relevant"), "yes": ("no",), "true": ("false",)}
 """Labels that say that a document is relevant, each with those that say that it is not."""
+
+_FIRST = ("query", "sts")
+"""The roles of the first text of a pair."""
 
 SETTINGS = {"max_length": whole_number, "template": one_of(PLAIN, *templates())}
 REVISION = "1"
@@ -132,8 +135,14 @@ def cross_encoder(checkpoint: Checkpoint, options: Options, by_hand: bool = Fals
         files["template"] = CHAT
     neural.within_positions(checkpoint, files, asked)
     used = {**files, **asked}.get("template")
-    carried = _before_pairs(checkpoint, templates().get(str(used)), own)
+    template = templates().get(str(used))
+    carried = _before_pairs(checkpoint, template, own)
+    if stray := [role for role in options.prompts if carried and role in ROLES and role not in _FIRST]:
+        raise UsageError(f"--prompt {stray[0]}: one prompt stands before a pair, that of {' or '.join(_FIRST)}")
     card = neural.card(checkpoint, options, "cross-encoder", REVISION, files, asked, carried, by_hand)
+    if template and not options.prompts:
+        for source, instruction in template.others.items():
+            options.say(f"{checkpoint.model}: {source} has another instruction, {instruction!r}; --prompt query=TEXT")
     return CrossEncoder(card, Weights(checkpoint, options, card, partial(_make, checkpoint, card), _shape))
 
 
@@ -198,8 +207,12 @@ def _before_pairs(checkpoint: Checkpoint, template: Template | None, own: dict[s
     if template and not any("{instruction}" in part for part in template.pair):
         return None
     if own.get("default_prompt_name"):
-        return {"default": checkpoint.own_prompts["default"]}
-    return {"default": template.instruction or ""} if template else None
+        text = checkpoint.own_prompts["default"]
+    elif template:
+        text = template.instruction or ""
+    else:
+        return None
+    return dict.fromkeys(_FIRST, text)
 
 
 def _padding(module: Any) -> Callable[[Sequence[dict[str, list[int]]]], dict[str, Any]]:
