@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from jbench.encode import Encoder, Reader, Tokenized
-from jbench.models import neural, tokens
+from jbench.models import neural, scoring
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.neural import Weights, one_of
 from jbench.models.options import Options, whole_number
-from jbench.models.templates import CHAT, PLAIN, Asked, Rendered, Template, label_id, template_of, templates
+from jbench.models.templates import CHAT, PLAIN, Asked, Rendered, Template, template_of, templates
 from jbench.models.tokens import Pairs
 from jbench.store import Memory
-from jbench.types import ROLES, Card, Float32, Unavailable, UsageError
+from jbench.types import ROLES, Card, Float32, UsageError
 
 ACTIVATIONS = {
     "torch.nn.modules.activation.Sigmoid": "sigmoid",
@@ -69,7 +69,7 @@ class CrossEncoder:
 
         module, answer = self.weights.module, self.card.settings.get("answer")
         label = None if answer is None else _names(self.weights.checkpoint).index(answer)
-        framed, padded = self._framed(module), _padding(module)
+        framed, padded = self._framed(module), scoring.padding(module)
 
         def tokenize(pairs: list[tuple[str, str]], prompt: str) -> Tokenized:
             sides = [self.weights.said(side) for side in zip(*pairs, strict=True)]
@@ -80,7 +80,7 @@ class CrossEncoder:
         @torch.inference_mode()
         def forward(batch: list[dict[str, list[int]]], prompt: str) -> Float32:
             # The activation sees float32, or close logits of a half-precision model would tie.
-            logits = _scores(module, padded(batch))
+            logits = scoring.scores(module, padded(batch))
             if label is not None:
                 logits = logits.softmax(dim=1)[:, label : label + 1]
             scores: Float32 = module.activation_fn(logits).cpu().numpy()
@@ -215,47 +215,6 @@ def _before_pairs(checkpoint: Checkpoint, template: Template | None, own: dict[s
     return dict.fromkeys(_FIRST, text)
 
 
-def _padding(module: Any) -> Callable[[Sequence[dict[str, list[int]]]], dict[str, Any]]:
-    """What pads a batch so that the score of a pair is the one that it has alone."""
-    transformer, tokenizer = module[0], module.tokenizer
-    if transformer.transformer_task == "text-generation":
-        return partial(_padded_left, module)
-    if not hasattr(transformer.model, "score"):
-        return lambda batch: tokens.pad(tokenizer, batch, module.device)
-    # A decoder's head is read at the last token that is not config.pad_token_id, so that one fills the places behind a
-    # pair. Where config.json names none, a pair alone is read at its last token, and any id serves that ends no pair.
-    config = transformer.model.config.get_text_config()
-    named = config.pad_token_id
-
-    def pad(batch: Sequence[dict[str, list[int]]]) -> dict[str, Any]:
-        if named is None:
-            ends = {ids[-1] for row in batch if (ids := row["input_ids"])}
-            config.pad_token_id = next(i for i in range(len(ends) + 1) if i not in ends)
-        return tokens.pad(tokenizer, batch, module.device, side="right", fill=config.pad_token_id)
-
-    return pad
-
-
-def _padded_left(module: Any, batch: Sequence[dict[str, list[int]]]) -> dict[str, Any]:
-    """Rows that all end in their last token, which is read; a token's place counts from its row's own first."""
-    features = tokens.pad(module.tokenizer, batch, module.device, side="left")
-    mask = features["attention_mask"]
-    places = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    modality = "message" if "message" in module[0].modality_config else "text"
-    return features | {"position_ids": places, "modality": modality, "logits_to_keep": 1}
-
-
-def _scores(module: Any, features: dict[str, Any]) -> Any:
-    """Scores before the activation, float32[n, labels]; two logits of half precision are subtracted in float32."""
-    if module[0].transformer_task == "text-generation":
-        features = module[0](features)
-        features["causal_logits"] = features["causal_logits"].float()
-        features = module[1](features)
-    else:
-        features = module(features)
-    return features["scores"].float()
-
-
 def _shape(module: Any) -> dict[str, int | None]:
     return {"longest_input": module.max_seq_length}
 
@@ -267,44 +226,14 @@ def _make(checkpoint: Checkpoint, card: Card, folder: str, device: str, argument
     named = card.settings["activation"]
     activation = torch.nn.Sigmoid() if named == "sigmoid" else torch.nn.Identity()  # softmax is taken over both labels
     if _is_causal(checkpoint) and not checkpoint.modules:
-        module = Library(modules=_language_model(card, folder, arguments), device=device, activation_fn=activation)
+        template = templates()[card.settings["template"]]
+        parts = scoring.language_model(card.model, template, folder, arguments)
+        module = Library(modules=parts, device=device, activation_fn=activation)
     else:
         module = Library(folder, device=device, activation_fn=activation, **arguments)
         if _is_causal(checkpoint):
-            _check_answers(card.model, module)
+            scoring.check_answers(card.model, module)
     return module
-
-
-def _check_answers(model: str, module: Any) -> None:
-    """Refuse a LogitScore without a language model before it, or over tokens that this has not.
-
-    :raises Unavailable: saying which.
-    """
-    transformer, score = module[0], module[1]
-    if transformer.transformer_task != "text-generation":
-        raise Unavailable(f"{model}: its LogitScore reads a language model, and its files load none before it")
-    rows = transformer.model.get_input_embeddings().num_embeddings
-    for token in (score.true_token_id, score.false_token_id):
-        if token is not None and not (type(token) is int and 0 <= token < rows):
-            raise Unavailable(f"{model}: its LogitScore names the token {token}, and the model has {rows:,}")
-
-
-def _language_model(card: Card, folder: str, arguments: dict[str, Any]) -> list[Any]:
-    """The modules of a bare language model whose score its template says."""
-    from sentence_transformers.base.modules import Transformer
-    from sentence_transformers.cross_encoder.modules import LogitScore
-
-    template = templates()[card.settings["template"]]
-    files = {key: arguments[key] for key in ("local_files_only", "trust_remote_code")}
-    transformer = Transformer(
-        folder,
-        transformer_task="text-generation",
-        model_kwargs={**arguments["model_kwargs"], **files},
-        processor_kwargs=dict(files),
-        config_kwargs=dict(files),
-    )
-    labels = [label_id(card.model, transformer.tokenizer, label) for label in (template.yes, template.no) if label]
-    return [transformer, LogitScore(*labels)]
 
 
 def _activation(checkpoint: Checkpoint, config: dict[str, Any], own: dict[str, Any]) -> str:
