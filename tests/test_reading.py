@@ -495,3 +495,106 @@ def test_a_first_token_that_the_files_name_and_the_tokenizer_leaves_out_is_said(
     weights(made, "RobertaModel", v.piece_count(spm), pad_token_id=3)
     _, lines = dense(made)
     assert "its tokenizer puts no [CLS] before a text, though its files name one" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("family", ["Camembert", "Nobody", ""])
+def test_a_sentencepiece_model_of_a_class_whose_numbers_nobody_knows_is_refused(family, tmp_path):
+    from jbench.types import Unavailable
+
+    said = {"tokenizer_class": f"{family}Tokenizer"} if family else {}
+    made = v.checkpoint(tmp_path, {"spiece.model": v.sentencepiece()}, {**v.XLMR, **said}, {"model_type": "bert"})
+    wanted = (
+        f"its tokenizer is spiece.model alone, and how a {family or 'Bert'}Tokenizer numbers its pieces is not known"
+    )
+    with pytest.raises(Unavailable, match=wanted):
+        vocabulary(made)
+
+
+def test_of_two_sentencepiece_models_that_of_the_class_is_read(tmp_path):
+    files = {"sentencepiece.bpe.model": v.sentencepiece(), "spiece.model": v.sentencepiece(pad_id=3)}
+    made = v.checkpoint(tmp_path, files, {**v.XLMR, "tokenizer_class": "XLMRobertaTokenizer"})
+    assert vocabulary(made).source == "sentencepiece.bpe.model as XLMRobertaTokenizer"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"word_tokenizer_type": "basic", "subword_tokenizer_type": "character", "mecab_kwargs": None},
+        {"word_tokenizer_type": "basic", "subword_tokenizer_type": "wordpiece", "do_lower_case": True},
+        {"word_tokenizer_type": "mecab", "mecab_kwargs": {"mecab_dic": "unidic_lite"}, "do_lower_case": True},
+        {"word_tokenizer_type": "mecab", "mecab_kwargs": {"mecab_dic": "unidic_lite", "normalize_text": False}},
+        {"do_word_tokenize": False},
+        {},
+    ],
+    ids=lambda said: " ".join(said) or "nothing",
+)
+@pytest.mark.parametrize("where", ["tokenizer_config.json", "config.json"])
+def test_what_a_japanese_bert_is_told_is_read_as_the_library_does(said, where, tmp_path):
+    from transformers import AutoTokenizer
+
+    pieces = said.get("subword_tokenizer_type", "wordpiece")
+    tiny.words(tmp_path / "words", pieces=pieces, corpus=[*tiny.CORPUS, *reading.PROBES])
+    lines = (tmp_path / "words" / "vocab.txt").read_text("utf-8")
+    named = {"tokenizer_class": "BertJapaneseTokenizer"}
+    tokenizer, config = (named, {}) if where == "tokenizer_config.json" else ({}, named)
+    made = v.checkpoint(
+        tmp_path, {"vocab.txt": lines}, {**v.BRACKETS, **tokenizer, **said}, {"model_type": "bert", **config}
+    )
+    assert reading.compare(made, AutoTokenizer.from_pretrained(tmp_path), reading.PROBES) == []
+
+
+def test_words_of_a_japanese_bert_may_be_cut_by_sentencepiece(tmp_path):
+    model = v.sentencepiece(**v.BRACKET_PIECES, pad_piece="[PAD]", unk_piece="[UNK]")
+    said = {**v.BRACKETS, "tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "mecab"}
+    made = v.checkpoint(tmp_path, {"spiece.model": model}, {**said, "subword_tokenizer_type": "sentencepiece"}, {})
+    tokenizer = used(made)
+    assert tokenizer.mecab_kwargs == {"mecab_dic": "ipadic"}
+    (row,) = [tokenizer("本と傘")["input_ids"]]
+    assert row == [2, *v.piece_ids(model, "本"), *v.piece_ids(model, "と"), *v.piece_ids(model, "傘"), 3]
+
+
+def test_words_by_jumanpp_name_what_is_missing(tmp_path, monkeypatch):
+    from jbench.types import Unavailable
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = {**v.BRACKETS, "tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "jumanpp"}
+    made = v.checkpoint(tmp_path, {"vocab.txt": "[UNK]\n"}, said, {})
+    with pytest.raises(Unavailable, match=r"reads words by Juman\+\+: no jumanpp on PATH"):
+        vocabulary(made)
+
+
+def test_many_unknown_tokens_are_said(tmp_path):
+    file = v.wordpiece(False)
+    english = tiny.words(tmp_path / "words", corpus=["the quick brown fox jumps over the lazy dog"], vocabulary=80)
+    lines = (tmp_path / "words" / "vocab.txt").read_text("utf-8")
+    said = {**v.BRACKETS, "tokenizer_class": "BertTokenizer"}
+    made = v.checkpoint(tmp_path, {"vocab.txt": lines}, said, {"model_type": "bert"})
+    (verdict,) = reading.judged(made, trusted=False).values()
+    assert any(note.endswith("of the tokens of plain Japanese texts are unknown to it") for note in verdict.notes)
+    assert len(english) < len(file.get_vocab())
+
+
+def test_truncation_and_padding_of_tokenizer_json_are_no_part_of_its_reading(tmp_path):
+    file = v.unigram()
+    whole = file.encode(TEXT * 5).ids
+    file.enable_truncation(8)
+    file.enable_padding(length=20, pad_id=3, pad_token="<pad>")
+    made = v.checkpoint(tmp_path, {"tokenizer.json": file}, LLAMA, {"model_type": "llama"})
+    assert used(made)(TEXT * 5)["input_ids"] == whole
+
+
+def test_a_trainer_reads_its_base_by_its_files(tmp_path):
+    from jbench.train import base
+    from jbench.types import UsageError
+
+    file = v.unigram()
+    made = v.checkpoint(tmp_path / "json", {"tokenizer.json": file}, LLAMA)
+    weights(made, "LlamaModel", file.get_vocab_size(), pad_token_id=3)
+    encoder = base.transformer(made, None)
+    assert encoder.tokenizer(TEXT)["input_ids"] == file.encode(TEXT).ids
+    spm = v.sentencepiece()
+    said = {**v.XLMR, "tokenizer_class": "XLMRobertaTokenizer"}
+    lone = v.checkpoint(tmp_path / "spm", {"sentencepiece.bpe.model": spm}, said)
+    weights(lone, "XLMRobertaModel", v.piece_count(spm) + 2, pad_token_id=1)
+    with pytest.raises(UsageError, match=r"save tokenizer\.json beside it"):
+        base.transformer(lone, None)

@@ -214,15 +214,20 @@ class Weights:
         card = self.card
         settings = {key: value for key, value in card.settings.items() if key not in COMPARED}
         versions = {name: version(name) for name in _LIBRARIES}
-        own = self.checkpoint.read(f"{self.checkpoint.home}/tokenizer_config.json")
-        if str(own.get("tokenizer_class")).startswith("BertJapanese"):
-            for name in _WORDS:
-                with suppress(PackageNotFoundError):
-                    versions[name] = version(name)
+        more = _WORDS if self._cuts_words else ("sentencepiece",) if "tokenizer" in settings else ()
+        for name in more:
+            with suppress(PackageNotFoundError):
+                versions[name] = version(name)
         facts = {"revision": card.revision, "adapter": card.adapter, "settings": settings, "versions": versions}
         return opened(
             facts, lambda: {"model": card.model, **facts, **self.sizes}, card.settings["dtype"], self.options.say
         )
+
+    @property
+    def _cuts_words(self) -> bool:
+        """Whether its tokenizer is BertJapaneseTokenizer, as either configuration may say."""
+        named = (self.checkpoint.read(f"{self.checkpoint.home}/{name}.json") for name in ("tokenizer_config", "config"))
+        return any(str(said.get("tokenizer_class")).startswith("BertJapanese") for said in named)
 
     def encoder(self, reader: Callable[[], Reader]) -> Encoder:
         """What encodes by ``reader``, and knows what is kept."""
@@ -317,7 +322,7 @@ class Weights:
         if not self.looked and isinstance(self.module[0], Transformer):
             self.looked.extend(text[:_LOOKED_AT] for text in texts[:_LOOKED_AT])
             with self.tokenizing:
-                reading.look(self.checkpoint, self.module.tokenizer, self.looked)
+                reading.look(self.checkpoint, self.module.tokenizer, self.looked, self.options.trust_remote_code)
 
     def _segment(self, texts: Sequence[str]) -> None:
         """Fill ``words``, so that a text that stands in many pairs is segmented once."""

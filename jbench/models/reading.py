@@ -53,6 +53,12 @@ PROBES = (
 _READ = ("*.model", "*.spm", "*.tiktoken", "vocab.*", "merges.txt", "tokenizer*.json", "*_tokens*.json", "*tokens.json")
 _CONFIGS = ("config.json", "sentence_*_config.json", "*processor_config.json", "chat_template*")
 _WITH_CLS = {"bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2", "luke", "electra"}
+_JAPANESE = [
+    "朝から強い雨が降っているので、図書館で本を三冊借りて読んだ。",
+    "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。",
+    "コーヒーとサンドイッチを注文して、インターネットのニュースを見ました。",
+]
+_MANY = 0.1  # of tokens
 _FROM_VOCABULARY = 512  # entries of a vocabulary that become probes
 
 
@@ -184,7 +190,7 @@ def _remembered(state: list[list[str]]) -> list[str]:
 
 
 def _judge(checkpoint: Checkpoint, home: str, trusted: bool, more: Sequence[str]) -> Verdict:
-    own = vocabulary(checkpoint, home)
+    own = vocabulary(checkpoint, home, trusted)
     try:
         loaded, reason = _library(checkpoint, home, trusted), ""
     except Exception as error:  # the library has as many words for what it cannot load as there are files
@@ -197,7 +203,15 @@ def _judge(checkpoint: Checkpoint, home: str, trusted: bool, more: Sequence[str]
     if loaded is None:
         difference = f"which cannot load it ({reason})"
     used = _replacement(checkpoint, own, loaded, texts) if difference else loaded
-    return Verdict(own.source, difference, _notes(checkpoint, home, own), _canary(used))
+    notes = (*_notes(checkpoint, home, own), *_unknown(used))
+    return Verdict(own.source, difference, notes, _canary(used))
+
+
+def _unknown(tokenizer: Any) -> list[str]:
+    """What is said where many tokens of plain Japanese are unknown to a tokenizer."""
+    ids = [place for row in tokenizer(_JAPANESE, add_special_tokens=False, verbose=False)["input_ids"] for place in row]
+    share = ids.count(tokenizer.unk_token_id) / max(1, len(ids))
+    return [f"{share:.0%} of the tokens of plain Japanese texts are unknown to it"] if share > _MANY else []
 
 
 def _canary(tokenizer: Any) -> str:
@@ -319,13 +333,15 @@ class _Processors:
         return "" if inside == "." else inside
 
 
-def look(checkpoint: Checkpoint, tokenizer: Any, texts: Sequence[str]) -> None:
+def look(checkpoint: Checkpoint, tokenizer: Any, texts: Sequence[str], trusted: bool = False) -> None:
     """Hold the tokenizer of a loaded model against the files on the first texts of a task.
+
+    :param trusted: whether the checkpoint's own code may run.
 
     :raises Unavailable: for a text that it reads otherwise; the text is a probe from then on, so that the next run uses
         the files' reading, or says why it cannot.
     """
-    own = vocabulary(checkpoint)
+    own = vocabulary(checkpoint, trusted=trusted)
     if own is None:
         return
     if differences := _differences(own, tokenizer, [*PROBES, *texts]):

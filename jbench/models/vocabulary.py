@@ -35,6 +35,13 @@ _BERT_KIN = {
 """Classes of which transformers 4 set lower case and accents by ``tokenizer_config.json`` (BertTokenizerFast)."""
 _FRAMED = {"Llama", "CodeLlama", "Gemma", "Cohere", "GPTNeoX"}
 """Classes of which transformers 4 set ``<s>`` and ``</s>`` by ``tokenizer_config.json`` (LlamaTokenizerFast)."""
+_SPM_NAMES = {
+    **dict.fromkeys(("XLMRoberta", "XLMRobertaXL", "MLuke"), "sentencepiece.bpe.model"),
+    **dict.fromkeys(("Albert", "T5", "MT5", "BigBird", "BertJapanese"), "spiece.model"),
+    **dict.fromkeys(("Llama", "CodeLlama", "Gemma"), "tokenizer.model"),
+    "DebertaV2": "spm.model",
+    "RemBert": "sentencepiece.model",
+}
 _UNIDIC_SINCE = (4, 45, 0)
 _BERT_NAMES = {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]"} | {
     "mask_token": "[MASK]"
@@ -150,9 +157,10 @@ class Files:
         return rows
 
     def spm(self) -> Path | None:
-        """The sentencepiece model, where there is exactly one."""
+        """The sentencepiece model: that with the name that the class gives it, else the only one."""
         models = sorted({*self.folder.glob("*.model"), *self.folder.glob("*.spm")})
-        return models[0] if len(models) == 1 else None
+        usual = [path for path in models if path.name == _SPM_NAMES.get(self.family)]
+        return usual[0] if usual else models[0] if len(models) == 1 else None
 
 
 def content(token: Any) -> str:
@@ -168,27 +176,28 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list) else []
 
 
-def vocabulary(checkpoint: Checkpoint, home: str | None = None) -> Vocabulary | None:
+def vocabulary(checkpoint: Checkpoint, home: str | None = None, trusted: bool = False) -> Vocabulary | None:
     """The reading of a checkpoint's tokenizer files in ``home`` (the first module's folder where not given).
 
-    None where the tokenizer is code of the checkpoint's own, works on bytes, or lies in files that are not read here.
+    None where the tokenizer is code of the checkpoint's own that may run (``trusted``), works on bytes, or lies in
+    files that are not read here.
 
     :raises Unavailable: for a file that is damaged, or a dictionary or library that is not installed.
     """
     files = Files(checkpoint, checkpoint.home if home is None else home)
-    if files.read("tokenizer_config.json").get("auto_map"):
+    if trusted and files.read("tokenizer_config.json").get("auto_map"):
         return None
     try:
         if (files.folder / "tokenizer.json").is_file() and files.family != "BertJapanese":
             return _of_json(files)
         if files.family == "BertJapanese":
             return _japanese(files)
-        if files.spm():
-            return _of_spm(files)
         if (files.folder / "vocab.txt").is_file() and files.family in _BERT_KIN:
             return _of_words(files)
         if (files.folder / "vocab.json").is_file() and (files.folder / "merges.txt").is_file():
             return _of_merges(files)
+        if path := files.spm():
+            return _of_spm(files, path)
     except (Unavailable, ImportError):
         raise
     except Exception as error:  # a stranger's files can be broken in any way
@@ -233,9 +242,9 @@ def _add(files: Files, backend: Any) -> None:
         if token.content in known:
             continue
         (backend.add_special_tokens if token.special else backend.add_tokens)([token])
-        if place is not None and backend.token_to_id(token.content) != place:
-            given = backend.token_to_id(token.content)
-            raise ValueError(f"token {token.content!r} is to have the id {place}, and gets {given}")
+        given = backend.token_to_id(token.content)
+        if place not in (None, given) and token.content in files.named.values():
+            raise ValueError(f"{token.content!r} is to have the id {place}, where tokenizer.json gives it {given}")
 
 
 def _frame(files: Files, backend: Any) -> None:
@@ -384,15 +393,19 @@ _SPM = {
 }
 
 
-def _of_spm(files: Files) -> Vocabulary | None:
+def _of_spm(files: Files, path: Path) -> Vocabulary:
     """Read by sentencepiece itself, which knows the rules of normalization that its file carries.
 
     The library tokenizers applies those rules to one letter at a time (its Precompiled), so that of half-width kana the
     marks for voiced sounds stay alone.
     """
-    family, path = _SPM.get(files.family), files.spm()
-    if family is None or path is None or files.config.get("split_by_punct"):
-        return None
+    family = _SPM.get(files.family)
+    if family is None or files.config.get("split_by_punct"):
+        kind = f"{files.family}Tokenizer" + (" with split_by_punct" if family else "")
+        raise Unavailable(
+            f"{files.checkpoint.model}: its tokenizer is {path.name} alone, and how a {kind} numbers its pieces is not "
+            "known here; save tokenizer.json beside it"
+        )
     from sentencepiece import SentencePieceProcessor
     from tokenizers import AddedToken
 
@@ -612,12 +625,14 @@ def _words_of(files: Files) -> tuple[Callable[[str], list[str]] | None, str, dic
 
         clean = normalizers.Sequence(
             [
-                normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=False, lowercase=lower),
                 normalizers.NFC(),
+                normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=False, lowercase=lower),
             ]
         )
         split = pre_tokenizers.BertPreTokenizer()
         return (lambda text: [word for word, _ in split.pre_tokenize_str(clean.normalize_str(text))]), "vocab.txt", {}
+    if kind == "jumanpp" and (lacking := _without_jumanpp()):
+        raise Unavailable(f"{files.checkpoint.model} reads words by Juman++: {lacking}")
     if kind != "mecab":
         return None, "", {}
     given = dict(said.get("mecab_kwargs") or {})
@@ -636,6 +651,16 @@ def _words_of(files: Files) -> tuple[Callable[[str], list[str]] | None, str, dic
         return [surface.lower() for surface in surfaces] if lower else surfaces
 
     return words, f"MeCab with {name}", {"mecab_kwargs": {**given, "mecab_dic": name}}
+
+
+def _without_jumanpp() -> str:
+    """What is missing for Juman++, and what to do; empty where nothing is."""
+    from importlib.util import find_spec
+    from shutil import which
+
+    if find_spec("rhoknp") is None:
+        return "pip install 'jbench[jumanpp]'"
+    return "" if which("jumanpp") else "no jumanpp on PATH; install it"
 
 
 def default_dictionary(version: Any) -> str:
@@ -692,12 +717,12 @@ def _pieces_of(files: Files) -> tuple[Callable[[str], list[str]], dict[str, int]
 
 
 def _of_merges(files: Files) -> Vocabulary | None:
-    """Byte-level BPE of GPT-2, RoBERTa and Qwen2."""
+    """Byte-level BPE of GPT-2, RoBERTa, LUKE and Qwen2."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 
     end = "<|endoftext|>"
     usual = {"bos_token": end, "eos_token": end, "unk_token": end}
-    if files.family == "Roberta":
+    if files.family in ("Roberta", "Luke"):
         usual = _FAIRSEQ_NAMES
     elif files.family == "Qwen2":
         usual = {"eos_token": end, "pad_token": end}
@@ -717,7 +742,7 @@ def _of_merges(files: Files) -> Vocabulary | None:
         )
     _add(files, backend)
     _add_named(backend, names)
-    if files.family == "Roberta":
+    if files.family in ("Roberta", "Luke"):
         cls, sep = names["cls_token"], names["sep_token"]
         backend.post_processor = processors.TemplateProcessing(
             single=[cls, "$A", sep],

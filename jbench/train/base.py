@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jbench.models import segment
+from jbench.models import reading, segment
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.locate import locate, shipped
 from jbench.train.recipes import RECIPES
@@ -47,18 +47,30 @@ def within(checkpoint: Checkpoint, **lengths: int) -> None:
 def transformer(checkpoint: Checkpoint, attention: str | None, **settings: Any) -> Any:
     """The encoder of a checkpoint, whatever stands behind it there, as the library's first module.
 
-    ``attention`` is how it is computed (None: as the library chooses); the result is the same but for rounding.
+    ``attention`` is how it is computed (None: as the library chooses); the result is the same but for rounding. Texts
+    are read as the checkpoint's own files say.
+
+    :raises UsageError: where the library reads them otherwise and cannot save the files' reading.
     """
     from sentence_transformers.base.modules import Transformer
 
+    verdicts = reading.judged(checkpoint, trusted=False)
+    folder = checkpoint.folder / checkpoint.home.lstrip("/")
+    misread = any(verdict.difference for verdict in verdicts.values())
+    if misread and not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
+        raise UsageError(
+            f"{checkpoint.model}: transformers reads its sentencepiece model otherwise than sentencepiece does, and "
+            "what is trained could not be saved with the right reading; save tokenizer.json beside it"
+        )
     loading = {"local_files_only": True}
-    return Transformer(
-        str(checkpoint.folder / checkpoint.home.lstrip("/")),
-        model_kwargs={**loading, "use_safetensors": True, "attn_implementation": attention, "dtype": "float32"},
-        processor_kwargs=dict(loading),
-        config_kwargs={**loading, **settings.pop("config_kwargs", {})},
-        **settings,
-    )
+    with reading.read_by_files(checkpoint, verdicts):
+        return Transformer(
+            str(folder),
+            model_kwargs={**loading, "use_safetensors": True, "attn_implementation": attention, "dtype": "float32"},
+            processor_kwargs=dict(loading),
+            config_kwargs={**loading, **settings.pop("config_kwargs", {})},
+            **settings,
+        )
 
 
 def mark(checkpoint: Checkpoint, tokenizer: Any) -> None:
