@@ -89,8 +89,8 @@ def parse(name: str) -> Measure:
     return Measure(base, int(cut))
 
 
-def measure_pairs(gold: Sequence[float], predicted: Float32, measures: Sequence[str]) -> Measured:
-    """Correlate ``predicted`` (float32[n]) with ``gold`` (n), in float64.
+def measure_pairs(gold: Sequence[float], predicted: Float32 | Float64, measures: Sequence[str]) -> Measured:
+    """Correlate ``predicted`` (a number for each of n pairs) with ``gold`` (n), in float64.
 
     :raises InvalidScores: for fewer than two pairs, a non-finite or constant prediction or gold.
     """

@@ -16,12 +16,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from jbench import answers
 from jbench.deferred import Deferred
 from jbench.metrics import Measured, measure_pairs, measure_run, parse
 from jbench.source import Missing, Source, recording
 from jbench.types import (
     Collection,
     Float32,
+    Float64,
     InvalidScores,
     Model,
     NotApplicable,
@@ -180,13 +182,13 @@ class STS(Task):
 
     kind: ClassVar[str] = "sts"
 
-    def predict(self, model: Model, data: Pairs) -> Float32:
-        """float32[n]; higher is closer."""
+    def predict(self, model: Model, data: Pairs) -> Float32 | Float64:
+        """A number for each pair, float32[n] or float64[n]; higher is closer."""
         if not isinstance(model, Scorer):
             raise NotApplicable(f"{model.card.model} scores no sentence pairs, so {self.id} does not apply to it")
-        return model.score(list(zip(data.left, data.right, strict=True)), ("sts", "sts"))
+        return answers.scores(model, list(zip(data.left, data.right, strict=True)), ("sts", "sts"))
 
-    def measure(self, prediction: Float32, data: Pairs) -> Measured:
+    def measure(self, prediction: Float32 | Float64, data: Pairs) -> Measured:
         """Correlation with gold."""
         return measure_pairs(data.gold, prediction, self.measures)
 
@@ -227,7 +229,7 @@ class Retrieval(Ranked):
                 f"{model.card.model} cannot search a whole corpus, which {self.id} asks for; "
                 f"write 'rerank(bm25:char-bigram, 100, {model.card.given or model.card.model})'"
             )
-        return model.search(data.queries, data.documents, max(100, *(parse(m).k for m in self.measures)))
+        return answers.search(model, data.queries, data.documents, max(100, *(parse(m).k for m in self.measures)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,12 +251,12 @@ class Reranking(Ranked):
         query = np.repeat(np.arange(len(lists)), [len(docs) for docs in lists]).astype(np.int64)
         document = np.array([at[d] for docs in lists for d in docs], np.int64)
         if isinstance(model, Reranker):
-            return model.rerank(data.queries, data.documents, query, document)
+            return answers.rerank(model, data.queries, data.documents, query, document)
         pairs = [
             (data.queries.texts[q], data.documents.texts[d])
             for q, d in zip(query.tolist(), document.tolist(), strict=True)
         ]
-        scores = model.score(pairs, ("query", "document"))
+        scores = answers.scores(model, pairs, ("query", "document"))
         return Run.ranked(data.queries.ids, data.documents.ids, query, document, scores)
 
     def _listed(self, model: Model, data: Collection, depth: int) -> Run:
@@ -263,7 +265,7 @@ class Reranking(Ranked):
         if model.card.adapter == "rerank":
             second = model.card.settings["second"]["model"]
             raise NotApplicable(f"{self.id} gives the candidates; of {model.card.model}, score {second} alone")
-        run = model.search(data.queries, data.documents, depth)
+        run = answers.search(model, data.queries, data.documents, depth)
         for i, query in enumerate(data.queries.ids):
             listed = set((data.candidates or {})[query])
             if stray := [d for d, _ in run.rows(i) if d not in listed]:

@@ -145,6 +145,8 @@ class Pairs:
     gold: Sequence[float]
 
     def __post_init__(self) -> None:
+        if not len(self.gold):
+            raise UsageError("a task of 0 pairs")
         if not len(self.left) == len(self.right) == len(self.gold):
             raise UsageError(f"pairs differ in length: {len(self.left)}, {len(self.right)}, {len(self.gold)}")
         for name, side in (("left", self.left), ("right", self.right)):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jbench import answers
 from jbench.models.options import Options
 from jbench.types import (
     Card,
@@ -146,11 +147,11 @@ class Rerank:
     def _candidates(self, queries: Texts, documents: Texts) -> Run:
         """The first ``depth`` documents of ``first``; a ``spread`` names those that tie with the last."""
         if isinstance(self.first, Fusion):  # whose order depends on how deep its parts are asked
-            return self.first.search(queries, documents, self.depth).top(self.depth)
-        run = self.first.search(queries, documents, min(self.depth + _MARGIN, len(documents)))
+            return answers.search(self.first, queries, documents, self.depth).top(self.depth)
+        run = answers.search(self.first, queries, documents, min(self.depth + _MARGIN, len(documents)))
         tied = int((run.top(self.depth).beyond).max(initial=0))
         if run.spread is None and run.beyond.any() and _MARGIN <= tied <= _MOST_TIED:
-            run = self.first.search(queries, documents, min(self.depth + tied, len(documents)))
+            run = answers.search(self.first, queries, documents, min(self.depth + tied, len(documents)))
         return run.opened().top(self.depth) if tied else run.top(self.depth)
 
     def _rescored(self, spread: Spread, scores: Float32 | Float64, queries: Texts, documents: Texts) -> Spread:
@@ -192,7 +193,7 @@ class Fusion:
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """The best k documents, each model asked for its own best k."""
         return _fused(
-            [model.search(queries, documents, k).top(k) for model in self.models], queries.ids, documents.ids
+            [answers.search(model, queries, documents, k).top(k) for model in self.models], queries.ids, documents.ids
         ).top(k)
 
     def rerank(self, queries: Texts, documents: Texts, query: Int64, document: Int64) -> Run:
@@ -211,13 +212,13 @@ class Fusion:
 
 def _ranking(model: Model, queries: Texts, documents: Texts, query: Int64, document: Int64) -> Run:
     if isinstance(model, Reranker):
-        return model.rerank(queries, documents, query, document)
+        return answers.rerank(model, queries, documents, query, document)
     if isinstance(model, Scorer):
         scores = _scored(model, queries, documents, query, document)
         return Run.ranked(queries.ids, documents.ids, query, document, scores)
     if isinstance(model, Rerank) or not isinstance(model, Searcher):
         raise UsageError(f"{model.card.model} does not order given candidates; fuse its second stage instead")
-    run = model.search(queries, documents, int(np.bincount(query).max()))
+    run = answers.search(model, queries, documents, int(np.bincount(query).max()))
     found = np.repeat(np.arange(len(queries)), np.diff(run.offsets)) * len(documents) + run.index
     if stray := np.flatnonzero(~np.isin(found, query * len(documents) + document)).tolist():
         q, d = divmod(int(found[stray[0]]), len(documents))
@@ -230,8 +231,8 @@ def _scored(model: Scorer, queries: Texts, documents: Texts, query: Int64, docum
     spans = [slice(start, start + _PAIRS_AT_ONCE) for start in range(0, len(query), _PAIRS_AT_ONCE)]
     if len(spans) > 1:
         _check_ranges(model)
-    parts = [model.score(_pairs(queries, documents, query[span], document[span]), ROLES) for span in spans]
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    parts = [answers.scores(model, _pairs(queries, documents, query[span], document[span]), ROLES) for span in spans]
+    return np.asarray(np.concatenate(parts) if parts else [], parts[0].dtype if parts else np.float32)
 
 
 def _check_ranges(model: Model) -> None:
