@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -232,7 +232,7 @@ def _scored(model: Scorer, queries: Texts, documents: Texts, query: Int64, docum
     if len(spans) > 1:
         _check_ranges(model)
     parts = [answers.scores(model, _pairs(queries, documents, query[span], document[span]), ROLES) for span in spans]
-    return np.asarray(np.concatenate(parts) if parts else [], parts[0].dtype if parts else np.float32)
+    return cast(Float32 | Float64, np.concatenate(parts)) if parts else np.zeros(0, np.float32)
 
 
 def _check_ranges(model: Model) -> None:
