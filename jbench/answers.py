@@ -58,13 +58,13 @@ def rerank(model: Reranker, queries: Texts, documents: Texts, query: Int64, docu
 def _run(model: Model, verb: str, run: Any, queries: Texts, documents: Texts) -> Run:
     if not isinstance(run, Run):
         raise InvalidScores(f"{_who(model, verb)} gave {_what(run)}, not a jbench.Run")
-    if fault := _fault(run, queries, documents):
+    if fault := _fault(run):
         raise InvalidScores(f"{_who(model, verb)} gave a run {fault}")
-    return _aligned(run, queries, documents)
+    return _aligned(model, verb, run, queries, documents)
 
 
-def _fault(run: Run, queries: Texts, documents: Texts) -> str:
-    """What is wrong with a run over these texts; nothing where it holds together."""
+def _fault(run: Run) -> str:
+    """What is wrong with a run; nothing where it holds together."""
     sizes = {len(run.index), len(run.scores)}
     whole = len(run.offsets) == len(run.queries) + 1 and len(run.beyond) == len(run.queries)
     if not whole or {int(run.offsets[-1]), *sizes} != {len(run.scores)} or run.offsets[0] != 0:
@@ -81,36 +81,32 @@ def _fault(run: Run, queries: Texts, documents: Texts) -> str:
         return "that ranks a document twice for one query"
     if ((query[1:] == query[:-1]) & (run.scores[1:] > run.scores[:-1])).any():
         return "that is not in order: Run.ranked puts it in order"
-    return _stranger("query", run.queries, range(len(run.queries)), queries) or _stranger(
-        "document", run.documents, np.unique(run.index).tolist(), documents
-    )
+    return ""
 
 
-def _aligned(run: Run, queries: Texts, documents: Texts) -> Run:
-    """The same run over the queries and documents of the task, in their order."""
+def _aligned(model: Model, verb: str, run: Run, queries: Texts, documents: Texts) -> Run:
+    """The same run over the queries and documents of the task, in their order.
+
+    :raises InvalidScores: for a query or a document that the task lacks.
+    """
     if _same(run.queries, queries, range(len(run.queries))) and _same(run.documents, documents, run.index.tolist()):
         return run
     query_at = {name: i for i, name in enumerate(queries.ids)}
     document_at = {name: i for i, name in enumerate(documents.ids)}
-    of_query = np.array([query_at[name] for name in run.queries], np.int64)
+    ranked = [run.documents[i] for i in run.index.tolist()]
+    for what, names, known in (("query", run.queries, query_at), ("document", ranked, document_at)):
+        if (stray := next((name for name in names if name not in known), None)) is not None:
+            raise InvalidScores(f"{_who(model, verb)} gave a run with {what} {stray!r}, which the task lacks")
+    query = np.array([query_at[name] for name in run.queries], np.int64)
+    document = np.array([document_at[name] for name in ranked], np.int64)
     beyond = np.zeros(len(queries), np.int64)
-    beyond[of_query] = run.beyond
-    document = np.array([document_at[run.documents[i]] for i in run.index.tolist()], np.int64)
-    return Run.ranked(queries.ids, documents.ids, of_query[run.query], document, run.scores, beyond)
+    beyond[query] = run.beyond
+    return Run.ranked(queries.ids, documents.ids, query[run.query], document, run.scores, beyond)
 
 
 def _same(names: Sequence[str], texts: Texts, used: Sequence[int]) -> bool:
     """Whether the names at the places that are used are those of the texts."""
     return names is texts.ids or (len(names) == len(texts) and all(names[i] == texts.ids[i] for i in used))
-
-
-def _stranger(what: str, names: Sequence[str], used: Sequence[int], texts: Texts) -> str:
-    """An id of a run that its task lacks."""
-    if _same(names, texts, used):
-        return ""
-    known = set(texts.ids)
-    missing = next((names[i] for i in used if names[i] not in known), None)
-    return "" if missing is None else f"with {what} {missing!r}, which the task lacks"
 
 
 def _who(model: Model, verb: str) -> str:
