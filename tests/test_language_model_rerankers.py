@@ -314,6 +314,16 @@ def test_a_decoders_head_reads_a_pair_in_a_batch_as_alone(side, pad, named, ends
     assert np.abs(score(folder, pairs=pairs) - alone(folder, pairs)).max() < 1e-5
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_head_over_absolute_positions_reads_a_pair_in_a_batch_as_alone(side, tmp_path):
+    from transformers import AutoTokenizer
+
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 1024, "num_labels": 1}
+    folder = tiny.qwen(tmp_path / "ce", "GPT2ForSequenceClassification", chat=None, **sizes)
+    AutoTokenizer.from_pretrained(folder, padding_side=side, model_max_length=512).save_pretrained(folder)
+    assert np.abs(score(folder, pairs=PAIRS[:7]) - alone(folder, PAIRS[:7])).max() < 1e-5
+
+
 def test_a_head_is_asked_by_a_template_that_is_named(tmp_path):
     folder = tiny.qwen(tmp_path / "ce", "Qwen3ForSequenceClassification", num_labels=1)
     with pytest.raises(UsageError, match="its chat template carries no pair of query and document"):

@@ -81,9 +81,11 @@ def test_a_dimension_is_in_settings_variant_and_cost(dense_bert):
     assert (cost["dimension"], cost["bytes_per_document"]) == (7, 14)
 
 
-def test_a_dimension_that_the_model_has_not_is_refused(dense_bert):
+def test_a_dimension_that_the_model_has_not_is_refused_before_a_text_is_read(dense_bert):
+    model = open_model(str(dense_bert), settings(dimension=33))
     with pytest.raises(UsageError, match="dimension=33: dense-bert has 32, of which fewer can be kept"):
-        open_model(str(dense_bert), settings(dimension=33)).score(PAIRS, ROLES)
+        model.score(PAIRS, ROLES)
+    assert "texts_per_s" not in model.report()["rates"]
 
 
 def test_a_dimension_that_the_checkpoint_stores_is_its_own(dense_bert, tmp_path):

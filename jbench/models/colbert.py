@@ -265,12 +265,11 @@ class ColBERT:
 
     def _encode(self, texts: Sequence[str], role: str, label: str) -> list[Float32]:
         """One float32[tokens, d] a text."""
+        self.weights.check_dimension()
         vectors = self._encoder(list(texts), (role, self.card.prompts.get(role, "")), label)
         dimension = self.card.settings.get("dimension")
         if dimension is None or not vectors:
             return vectors
-        if dimension > (whole := vectors[0].shape[1]):
-            raise UsageError(f"dimension={dimension}: {self.card.model} has {whole}, of which fewer can be kept")
         unit = self.card.settings["layout"] != _NATIVE or self.weights.checkpoint.module("Normalize") is not None
         return [similarity.cut(value, dimension, unit) for value in vectors]
 

@@ -98,12 +98,11 @@ class Dense:
         return report
 
     def _encode(self, texts: Sequence[str], role: str, label: str = "encode") -> Float32:
+        self.weights.check_dimension()
         vectors = self._encoder.matrix(texts, self.card.prompts.get(role, ""), label)
-        dimension, whole = self.card.settings.get("dimension"), vectors.shape[1]
+        dimension = self.card.settings.get("dimension")
         if dimension is None or not len(vectors):
             return vectors
-        if dimension > whole:
-            raise UsageError(f"dimension={dimension}: {self.card.model} has {whole}, of which fewer can be kept")
         return similarity.cut(vectors, dimension, _normalises(self.weights.checkpoint))
 
     @property

@@ -241,6 +241,18 @@ class Weights:
         found = {"parameters": sum(p.numel() for p in self.module.parameters()), **self.shape(self.module)}
         return {key: found[key] for key in _SIZES if found.get(key) is not None}
 
+    def check_dimension(self) -> None:
+        """Refuse to keep more numbers of a vector than there are; loads the weights where nothing else tells.
+
+        :raises UsageError: naming both.
+        """
+        asked = self.card.settings.get("dimension")
+        if asked is None:
+            return
+        whole = self.sizes.get("dimension")
+        if whole is not None and asked > whole:
+            raise UsageError(f"dimension={asked}: {self.card.model} has {whole}, of which fewer can be kept")
+
     @property
     def device(self) -> str:
         """Where it computes: as asked, else on a GPU that torch sees, else on the CPU.
