@@ -349,7 +349,7 @@ def test_the_score_of_a_checkpoint_is_that_of_its_files_ids(row, kind, config, t
     module = weights(made, kind, file.get_vocab_size(), **config)
     model, said = dense(made)
     assert model.card.settings["tokenizer"] == "tokenizer.json"
-    assert any("read by its own tokenizer.json, not as by the library: '" in line for line in said)
+    assert any("read as tokenizer.json says, the library reads otherwise: '" in line for line in said)
     ids = [
         [row.framed(file.encode(text, add_special_tokens=False).ids) for text in side]
         for side in zip(*PAIRS, strict=True)
@@ -440,7 +440,7 @@ def test_a_checkpoint_that_the_library_reads_rightly_has_no_setting_more(tmp_pat
 
     model, said = dense(Checkpoint("model", "local-0", tiny.unigram_folder(tmp_path)))
     assert "tokenizer" not in model.card.settings
-    assert not [line for line in said if "read by its own" in line]
+    assert not [line for line in said if "the library reads otherwise" in line]
 
 
 def test_a_text_that_no_probe_foresaw_is_refused_once_and_read_rightly_then(tmp_path, monkeypatch):

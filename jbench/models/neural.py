@@ -132,7 +132,7 @@ def card(
         for note in verdict.notes:
             options.say(f"{checkpoint.model}: {note}")
         if verdict.difference:
-            how = f"read by its own {verdict.source}, not as by the library: {verdict.difference}"
+            how = f"read as {verdict.source} says, the library reads otherwise: {verdict.difference}"
             options.say(f"{checkpoint.model}: {how}")
     training = manifest.of_checkpoint(checkpoint.folder, options.say)
     given = checkpoint.given

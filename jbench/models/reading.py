@@ -201,7 +201,7 @@ def _judge(checkpoint: Checkpoint, home: str, trusted: bool, more: Sequence[str]
     differences = [] if loaded is None else _differences(own, loaded, texts)
     difference = str(differences[0]) if differences else own.other(loaded) if loaded is not None else ""
     if loaded is None:
-        difference = f"which cannot load it ({reason})"
+        difference = f"it cannot load it ({reason})"
     used = _replacement(checkpoint, own, loaded, texts) if difference else loaded
     notes = (*_notes(checkpoint, home, own), *_unknown(used))
     return Verdict(own.source, difference, notes, _canary(used))

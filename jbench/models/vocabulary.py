@@ -19,7 +19,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +184,15 @@ def vocabulary(checkpoint: Checkpoint, home: str | None = None, trusted: bool = 
 
     :raises Unavailable: for a file that is damaged, or a dictionary or library that is not installed.
     """
-    files = Files(checkpoint, checkpoint.home if home is None else home)
+    folder = checkpoint.home if home is None else home
+    paths = sorted(path for path in (checkpoint.folder / folder).glob("*") if path.is_file())
+    state = tuple((path.name, stat.st_size, stat.st_mtime_ns) for path in paths for stat in [path.stat()])
+    return _made(Files(checkpoint, folder), trusted, state)
+
+
+@lru_cache(maxsize=2)
+def _made(files: Files, trusted: bool, state: tuple[tuple[str, int, int], ...]) -> Vocabulary | None:
+    """`vocabulary`, made once for files in one ``state``: a large ``tokenizer.json`` takes seconds to read."""
     if trusted and files.read("tokenizer_config.json").get("auto_map"):
         return None
     try:
@@ -201,7 +209,7 @@ def vocabulary(checkpoint: Checkpoint, home: str | None = None, trusted: bool = 
     except (Unavailable, ImportError):
         raise
     except Exception as error:  # a stranger's files can be broken in any way
-        raise Unavailable(f"{checkpoint.model}: its tokenizer files cannot be read ({error})") from error
+        raise Unavailable(f"{files.checkpoint.model}: its tokenizer files cannot be read ({error})") from error
     return None
 
 
