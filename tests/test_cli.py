@@ -337,6 +337,11 @@ def test_tasks_and_models_are_listed_for_people_and_programs(tmp_path):
         next(row for row in models if row["model"] == "cl-nagoya/ruri-(small|base|large)")["prompts"]["query"]
         == "クエリ: "
     )
+    assert next(row for row in models if row["model"] == "BAAI/bge-reranker-v2-gemma") == {
+        "model": "BAAI/bge-reranker-v2-gemma",
+        "what": "reranker, template bge-reranker-v2-gemma",
+        "prompts": {},
+    }
     shown = jbench("models", cwd=tmp_path).stdout
     assert "bm25:char-bigram" in shown
     assert "bert-mini" in shown

@@ -42,7 +42,7 @@ def models(
         str | None, typer.Option(metavar="MODEL", help="Remove its stored embeddings; all: of all.")
     ] = None,
 ) -> None:
-    """List what can be evaluated by name, the families whose prompts are known, and what was measured."""
+    """List what can be evaluated by name, families whose prompts or templates are known, and what was measured."""
     if stored or prune:
         _print_stored(prune, json)
         return
@@ -52,6 +52,7 @@ def models(
     from jbench.models.load import BUILT_IN
     from jbench.models.locate import shipped
     from jbench.models.prompts import families
+    from jbench.models.templates import templates
 
     named = {**dict.fromkeys(BUILT_IN, "built in, no weights"), **dict.fromkeys(shipped(), "comes with jbench")}
     rows: list[dict[str, Any]] = [{"model": m, "what": what, "prompts": {}} for m, what in named.items()]
@@ -60,6 +61,9 @@ def models(
         for family in families()
         for pattern in family.match
     ]
+    for row in templates().values():
+        told = {"query": row.instruction} if row.instruction else {}
+        rows += [{"model": p, "what": f"reranker, template {row.name}", "prompts": told} for p in row.match]
     measured = {result.model: f"measured, {result.adapter}" for result in all_results(results)}
     rows += [{"model": m, "what": what, "prompts": {}} for m, what in measured.items() if m not in named]
     print_rows(rows, json, ("model", "what", "prompts"))
