@@ -598,3 +598,65 @@ def test_a_trainer_reads_its_base_by_its_files(tmp_path):
     weights(lone, "XLMRobertaModel", v.piece_count(spm) + 2, pad_token_id=1)
     with pytest.raises(UsageError, match=r"save tokenizer\.json beside it"):
         base.transformer(lone, None)
+
+
+def test_a_blank_in_front_that_the_configuration_leaves_out_is_left_out_of_a_sentencepiece_model_too(tmp_path):
+    model = v.sentencepiece(**PLAIN)
+    said = {**v.S, "tokenizer_class": "LlamaTokenizer", "add_bos_token": False}
+    with_blank = vocabulary(v.checkpoint(tmp_path / "with", {"tokenizer.model": model}, said))
+    without = {**said, "add_prefix_space": False}
+    own = vocabulary(v.checkpoint(tmp_path / "without", {"tokenizer.model": model}, without))
+    assert with_blank.tokens(with_blank.ids("図書館", False))[0].startswith("▁")
+    assert "".join(own.tokens(own.ids("図書館", False))) == "図書館"
+
+
+def test_the_chat_template_stays_with_a_tokenizer_of_the_files(tmp_path):
+    from transformers import AutoTokenizer
+
+    said = {**LLAMA, "chat_template": "{{ messages[0].content }}!"}
+    made = v.checkpoint(tmp_path, {"tokenizer.json": v.unigram()}, said, {"model_type": "llama"})
+    verdicts = reading.judged(made, trusted=False)
+    with reading.read_by_files(made, verdicts):
+        from sentence_transformers.base.modules.transformer import AutoProcessor
+
+        tokenizer = AutoProcessor.from_pretrained(str(tmp_path))
+    assert type(tokenizer) is not type(AutoTokenizer.from_pretrained(tmp_path))
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "雨"}], tokenize=False) == "雨!"
+
+
+def test_each_way_of_a_router_reads_by_its_files(tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Router, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    from jbench.models.checkpoint import Checkpoint
+
+    file = v.unigram()
+    bare = v.checkpoint(tmp_path / "bare", {"tokenizer.json": file}, LLAMA)
+    weights(bare, "LlamaModel", file.get_vocab_size(), pad_token_id=3)
+    ways = [[Transformer(str(bare.folder)), Pooling(32, "mean")] for _ in range(2)]
+    router = Router.for_query_document(query_modules=ways[0], document_modules=ways[1])
+    SentenceTransformer(modules=[router], device="cpu").save(str(tmp_path / "saved"), create_model_card=False)
+    inside = sorted(path.parent for path in (tmp_path / "saved").rglob("tokenizer_config.json"))
+    for folder in inside:
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            (folder / name).write_bytes((bare.folder / name).read_bytes())
+    made = Checkpoint("model", "local-0", tmp_path / "saved")
+    verdicts = reading.judged(made, trusted=False)
+    assert sorted(verdicts) == [folder.relative_to(tmp_path / "saved").as_posix() for folder in inside]
+    assert all(verdict.source == "tokenizer.json" and verdict.difference for verdict in verdicts.values())
+    with reading.read_by_files(made, verdicts):
+        module = SentenceTransformer(str(tmp_path / "saved"), device="cpu", local_files_only=True)
+    for way in ("query", "document"):
+        assert module[0].sub_modules[way][0].tokenizer(TEXT)["input_ids"] == file.encode(TEXT).ids
+
+
+def test_a_tokenizer_that_the_library_cannot_load_is_read_by_its_files(tmp_path):
+    file = v.unigram("always")
+    # AlbertTokenizer wants a [CLS], which this vocabulary has not.
+    made = v.checkpoint(tmp_path, {"tokenizer.json": file}, {**v.S, "tokenizer_class": "AlbertTokenizer"})
+    module = weights(made, "RobertaModel", file.get_vocab_size(), pad_token_id=3)
+    model, said = dense(made)
+    assert any("the library reads otherwise: it cannot load it (" in line for line in said)
+    ids = [[file.encode(text).ids for text in side] for side in zip(*PAIRS, strict=True)]
+    assert model.score(PAIRS, ("sts", "sts")) == pytest.approx(cosines(module, *ids), abs=1e-5)

@@ -249,6 +249,8 @@ def _replacement(checkpoint: Checkpoint, own: Vocabulary, loaded: Any, texts: Se
     """
     try:
         made = own.make(loaded)
+        if template := getattr(loaded, "chat_template", None):
+            made.chat_template = template
     except Exception as error:  # a broken file shows in as many ways as there are files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         rows = [] if loaded is None else [*map(str, _differences(own, loaded, texts)), own.other(loaded)]

@@ -414,10 +414,15 @@ def _of_spm(files: Files, path: Path) -> Vocabulary:
             f"{files.checkpoint.model}: its tokenizer is {path.name} alone, and how a {kind} numbers its pieces is not "
             "known here; save tokenizer.json beside it"
         )
+    import sentencepiece.sentencepiece_model_pb2 as described
     from sentencepiece import SentencePieceProcessor
     from tokenizers import AddedToken
 
     cutter = SentencePieceProcessor(model_file=str(path))
+    if family.head == ("bos_token",) and files.config.get("add_prefix_space") is False:  # as LlamaTokenizerFast has it
+        proto = described.ModelProto.FromString(path.read_bytes())  # type: ignore[attr-defined]
+        proto.normalizer_spec.add_dummy_prefix = False
+        cutter.load_from_serialized_proto(proto.SerializeToString())
     said = {key: bool(files.config.get(key, usual)) for key, usual in family.defaults.items()}
     names = {**family.names, **files.named}
     extra = int(files.config.get("extra_ids", family.extra_ids)) if family.extra_ids else 0
