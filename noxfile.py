@@ -72,6 +72,13 @@ def page(session: nox.Session) -> None:
 
 
 @nox.session
+def real(session: nox.Session) -> None:
+    """Real checkpoints out of registry packages against mteb, their engine, and published figures (JBENCH_MIRROR)."""
+    install(session, "dev")
+    session.run("pytest", "tests/real", "-o", "addopts=", "--timeout=3600", "-s", "-ra", *session.posargs)
+
+
+@nox.session
 def recipes(session: nox.Session) -> None:
     """Two ranks against one; a recipe of every family, by commands, from the base that comes with jbench."""
     install(session, "dev", "train")
