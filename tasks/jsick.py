@@ -2,7 +2,14 @@
 
 `simcse-dev4500` is what the Japanese SimCSE report (arXiv 2310.19349) calls "JSICK val": the rows
 whose `data` is `train`, used to choose checkpoints and hyper-parameters.
+
+`mteb` has the rows of JMTEB's own test split, which mteb took over: the last 1,986 of the whole file after Python's
+shuffle by seed 42. 984 of them are rows of `test`, 907 of `train`, 95 of `trial`.
 """
+
+import random
+from collections.abc import Callable
+from typing import Any
 
 from jbench import STS, Pairs, github
 
@@ -14,8 +21,17 @@ FILE = github(
 )
 
 
-def pairs(split: str) -> Pairs:
-    rows = [r for r in FILE.tsv() if r["data"] == split]
+def of_split(split: str) -> Pairs:
+    return pairs([row for row in FILE.tsv() if row["data"] == split])
+
+
+def of_jmteb() -> Pairs:
+    rows = FILE.tsv()
+    random.Random(42).shuffle(rows)  # noqa: S311
+    return pairs(rows[-1986:])
+
+
+def pairs(rows: list[dict[str, str]]) -> Pairs:
     return Pairs(
         [r["sentence_A_Ja"] for r in rows],
         [r["sentence_B_Ja"] for r in rows],
@@ -23,17 +39,28 @@ def pairs(split: str) -> Pairs:
     )
 
 
-def task(protocol: str, split: str, count: int) -> STS:
+def task(protocol: str, load: Callable[[], Pairs], splits: tuple[str, ...], count: int, **more: Any) -> STS:
     return STS(
         name="jsick",
         protocol=protocol,
         version=1,
-        load=lambda: pairs(split),
+        load=load,
         license="CC-BY-SA-4.0",
-        citation="Yanaka and Mineshima, JSICK (TACL 2022)",
-        sources=(f"JSICK:{split}",),
+        sources=tuple(f"JSICK:{split}" for split in splits),
         expects={"pairs": count},
+        **{"citation": "Yanaka and Mineshima, JSICK (TACL 2022)", **more},
     )
 
 
-TASKS = [task("test4927", "test", 4927), task("simcse-dev4500", "train", 4500)]
+TASKS = [
+    task("test4927", lambda: of_split("test"), ("test",), 4927),
+    task("simcse-dev4500", lambda: of_split("train"), ("train",), 4500),
+    task(
+        "mteb",
+        of_jmteb,
+        ("test", "train", "trial"),
+        1986,
+        measures=("spearman",),
+        citation="mteb 2.20, JSICK: mteb/JSICK@729cfe4a",
+    ),
+]

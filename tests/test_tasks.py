@@ -123,7 +123,7 @@ def test_a_name_stands_for_its_only_protocol_that_can_be_run():
         "jacwir@eval",
         "jaqket@mteb",
     ]
-    with pytest.raises(UsageError, match=r"several protocols: jsick@test4927, jsick@simcse-dev4500$"):
+    with pytest.raises(UsageError, match=r"several protocols: jsick@test4927, jsick@simcse-dev4500, jsick@mteb$"):
         find_tasks(["jsick"])
     with pytest.raises(UsageError, match=r"several protocols: jaqket@jmteb-v1, jaqket@mteb$"):
         find_tasks(["jaqket"])
@@ -325,3 +325,11 @@ def test_a_helper_without_the_underscore_is_told_of_it(tmp_path):
     (tmp_path / "common.py").write_text("NAME = 1")
     with pytest.raises(UsageError, match=r"has no list TASKS of jbench tasks \(a helper's name begins with _\)"):
         all_tasks([tmp_path])
+
+
+def test_the_rows_of_jmteb_are_the_end_of_a_shuffle_of_all_of_jsick(mirror):
+    (task,) = find_tasks(["jsick@mteb"])
+    rows = list(zip(task.data().left, task.data().right, task.data().gold, strict=True))
+    assert rows[0] == ("その人はヌードルを煮ている", "ある人がヌードルを煮ている", 5.0)
+    assert rows[-1] == ("豆腐が女性に薄切りにされていない", "女の子がバターを二つに切っている", 2.0)
+    assert task.sources == ("JSICK:test", "JSICK:train", "JSICK:trial")
