@@ -6,6 +6,7 @@ import pytest
 
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.locate import locate
+from jbench.models.own_code import check_code, own_code
 from jbench.types import Unavailable, UsageError
 
 ST = "sentence_transformers"
@@ -428,7 +429,33 @@ def test_a_whole_checkpoint_passes(files, tmp_path):
             {"config.json": {"model_type": "own_x", "auto_map": {"AutoModel": "org/repo--m.E"}}},
             "org/repo--m.E (config.json)",
         ),
-        ({"config.json": {"model_type": "modernbert", "auto_map": {"AutoModel": "mod_x.Enc"}}}, None),
+        (
+            {"config.json": {"model_type": "modernbert", "auto_map": {"AutoModel": "mod_x.Enc"}}},
+            "mod_x.Enc (config.json)",
+        ),
+        ({"config.json": {**BERT, "auto_map": {"AutoConfig": "conf_x.Conf"}}}, "conf_x.Conf (config.json)"),
+        ({"config.json": {**BERT, "auto_map": {}}}, None),
+        (
+            {"config.json": BERT, "processor_config.json": {"auto_map": {"AutoProcessor": "p.P"}}},
+            "p.P (processor_config.json)",
+        ),
+        (
+            {
+                "modules.json": modules("Router"),
+                "router_config.json": {
+                    "types": {"query_0_Own": "own.Encoder", "query_1_Pooling": f"{ST}.models.Pooling"}
+                },
+            },
+            "own.Encoder (router_config.json)",
+        ),
+        (
+            {
+                "modules.json": modules("Asym"),
+                "config.json": {"types": {"a_0_Transformer": f"{ST}.models.Transformer"}},
+                "a_0_Transformer/config.json": {**BERT, "auto_map": {"AutoModel": "org/repo--m.E"}},
+            },
+            "org/repo--m.E (config.json)",
+        ),
         (
             {
                 "config.json": BERT,
@@ -447,20 +474,20 @@ def test_a_whole_checkpoint_passes(files, tmp_path):
                     "auto_map": {"AutoTokenizer": ["tok.T", None]},
                 },
             },
-            None,
+            "tok.T (tokenizer_config.json)",
         ),
         ({"config.json": BERT, "tokenizer_config.json": {"auto_map": {"AutoTokenizer": [None, None]}}}, None),
     ],
 )
-def test_code_of_its_own_is_named_where_no_installed_class_serves(files, code, tmp_path):
+def test_code_of_its_own_is_refused_wherever_a_file_names_it(files, code, tmp_path):
     checkpoint = folder(tmp_path, files)
-    assert checkpoint.own_code() == code
-    checkpoint.check_code(trusted=True)
+    assert own_code(checkpoint) == code
+    check_code(checkpoint, trusted=True)
     if code is None:
-        checkpoint.check_code(trusted=False)
+        check_code(checkpoint, trusted=False)
         return
     with pytest.raises(UsageError) as caught:
-        checkpoint.check_code(trusted=False)
+        check_code(checkpoint, trusted=False)
     assert str(caught.value) == f"x runs code of its own, {code}; add --trust-remote-code if you trust it"
 
 
@@ -478,6 +505,6 @@ def test_what_the_library_saves_is_recognised_and_whole(
     }
     for saved, kind in kinds.items():
         checkpoint = locate(str(saved), None)
-        assert (checkpoint.kind[0], checkpoint.own_code()) == (kind, None)
+        assert (checkpoint.kind[0], own_code(checkpoint)) == (kind, None)
         checkpoint.check_weights()
     assert locate(str(cross_bert), None).labels == 1

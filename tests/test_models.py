@@ -505,14 +505,6 @@ def test_code_that_is_allowed_makes_a_row_of_its_own(dense_bert):
     assert trusted.variant == {"trust_remote_code": True}
 
 
-def test_robertas_positions_begin_behind_the_padding(tmp_path):
-    from jbench.models.checkpoint import Checkpoint
-
-    config = {"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    assert Checkpoint("m", "r", tmp_path).positions == Checkpoint("m", "r", tmp_path).max_length == 512
-
-
 @pytest.mark.parametrize("modules", ["[{}]", '[{"type": "x"}]', "[1]"])
 def test_a_broken_list_of_modules_is_one_line(modules, tmp_path):
     (tmp_path / "modules.json").write_text(modules)
@@ -575,17 +567,18 @@ def test_a_length_that_special_tokens_fill_is_refused(layout, setting, special, 
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("layout", "change", "says"),
     [
-        ({"processing_kwargs": {"text": {"max_length": 16}}}, "sets processing_kwargs of text"),
+        ("cross_bert", {"processing_kwargs": {"text": {"max_length": 16}}}, "sets processing_kwargs of text"),
         (
+            "dense_bert",
             {"modality_config": {"message": {"method": "forward", "method_output_name": "last_hidden_state"}}},
-            "chat template",
+            "reads texts through a chat template, and there is none in it",
         ),
     ],
 )
-def test_a_way_of_reading_that_is_not_done_here_is_refused(change, says, dense_bert, tmp_path):
-    folder = shutil.copytree(dense_bert, tmp_path / "odd")
+def test_a_way_of_reading_that_is_not_done_here_is_refused(layout, change, says, request, tmp_path):
+    folder = shutil.copytree(request.getfixturevalue(layout), tmp_path / "odd")
     path = folder / "sentence_bert_config.json"
     held = json.loads(path.read_text())
     held.setdefault("modality_config", {}).update(change.pop("modality_config", {}))
@@ -664,16 +657,6 @@ def test_what_equals_the_checkpoints_own_ways_is_no_variant(dense_bert):
 def test_a_run_file_with_a_byte_order_mark_is_read(tmp_path):
     (tmp_path / "a.trec").write_bytes(b"\xef\xbb\xbf" + TREC.replace("\n", "\r\n").encode())
     assert open_model(f"run:{tmp_path / 'a.trec'}").search(QUERIES, DOCUMENTS, 10).to_dict().keys() == RUN.keys()
-
-
-def test_a_checkpoint_with_two_routes_is_refused(dense_bert, tmp_path):
-    folder = tmp_path / "routed"
-    shutil.copytree(dense_bert, folder)
-    (folder / "modules.json").write_text(
-        json.dumps([{"type": "sentence_transformers.base.modules.Router", "path": ""}])
-    )
-    with pytest.raises(UsageError, match="routes queries and documents apart"):
-        open_model(str(folder))
 
 
 def test_the_order_of_options_makes_no_other_variant(dense_bert):

@@ -38,6 +38,10 @@ _HEADS = {
     "cross-encoder": ("LogitScore",),
     "dense": ("Pooling", "StaticEmbedding", "WordEmbeddings", "BoW", "CLIPModel"),
 }
+ROUTERS = (".Router", ".Asym")
+"""How the type of a module ends that sends queries and documents different ways; Asym is its old name."""
+_NAMES_OF_OLD = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+"""What sentence-transformers looks for, in its order, as sentence_NAME_config.json; it writes the first."""
 _OFFSET = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "luke", "mluke", "longformer", "mpnet"}
 _LEGACY_POOLING = {
     "pooling_mode_cls_token": "cls",
@@ -98,6 +102,26 @@ class Checkpoint:
             self._check_inside("modules.json", row["path"])
         return rows
 
+    def parts(self) -> Iterator[tuple[str, str, str]]:
+        """Every module, those inside a Router too: the file that names it, its folder in the checkpoint, its type.
+
+        :raises Unavailable: when a Router's file does not say that, or a folder lies outside the checkpoint.
+        """
+        for row in self.modules:
+            yield from self._within("modules.json", row["path"], row["type"])
+
+    def _within(self, file: str, path: str, kind: str, depth: int = 0) -> Iterator[tuple[str, str, str]]:
+        yield file, path, kind
+        if not kind.endswith(ROUTERS):
+            return
+        name = next((n for n in ("router_config.json", "config.json") if self.read(f"{path}/{n}").get("types")), "")
+        types = self.read(f"{path}/{name}").get("types", {}) if name else {}
+        if not isinstance(types, dict) or not all(isinstance(inner, str) for inner in types.values()) or depth > 8:
+            raise Unavailable(f"{self.model}: {path}/{name} names no type for each of a Router's modules")
+        for folder, inner in types.items():
+            self._check_inside(name, folder)
+            yield from self._within(name, f"{path}/{folder}".lstrip("/"), inner, depth + 1)
+
     @property
     def home(self) -> str:
         """The folder of the first module, the transformer, within the checkpoint."""
@@ -155,7 +179,7 @@ class Checkpoint:
             yield "cross-encoder", f"a language model with the template {template.name}"
 
     def _sign_of_modules(self, unnamed: bool) -> tuple[str, str] | None:
-        types = [str(row["type"]) for row in self.modules]
+        types = [kind for _, _, kind in self.parts()]
         classes = [name.rsplit(".", 1)[-1] for name in types]
         if any(name.startswith("pylate.") for name in types):
             return "colbert", "PyLate in modules.json"
@@ -195,29 +219,6 @@ class Checkpoint:
             raise Unavailable(f"{self.model}: num_labels in config.json is {count!r:.40}, not a number")
         return count if names is None else len(names)
 
-    def own_code(self) -> str | None:
-        """The checkpoint's own code that loading it would run, such as ``modeling_x.Encoder (config.json)``.
-
-        None when the installed libraries have every class that its files name.
-        """
-        for row in self.modules:
-            if not str(row["type"]).startswith(("sentence_transformers.", "pylate.")):
-                return f"{row['type']} (modules.json)"
-        for name, native in (("config.json", _has_architecture), ("tokenizer_config.json", _has_tokenizer)):
-            found = self.read(f"{self.home}/{name}")
-            if (code := _first_class(found.get("auto_map"))) and not native(found):
-                return f"{code} ({name})"
-        return None
-
-    def check_code(self, trusted: bool) -> None:
-        """Refuse code of the checkpoint's own unless it is ``trusted``.
-
-        :raises UsageError: naming the class and the file that asks for it.
-        """
-        code = None if trusted else self.own_code()
-        if code:
-            raise UsageError(f"{self.model} runs code of its own, {code}; add --trust-remote-code if you trust it")
-
     @property
     def pooling(self) -> str | None:
         """How tokens become one vector, as its files say; None when they do not."""
@@ -230,7 +231,8 @@ class Checkpoint:
     @property
     def max_length(self) -> int | None:
         """Tokens read of a text, special ones included, as sentence-transformers would decide."""
-        set_length = self.read(f"{self.home}/sentence_bert_config.json").get("max_seq_length")
+        told = (self.read(f"{self.home}/sentence_{name}_config.json") for name in _NAMES_OF_OLD)
+        set_length = next((config for config in told if config), {}).get("max_seq_length")
         if length := _count(set_length):
             return length
         limits = [_count(self.read(f"{self.home}/tokenizer_config.json").get("model_max_length")), self.positions]
@@ -294,7 +296,7 @@ class Checkpoint:
 
     def pickled(self) -> list[str]:
         """The folders of modules whose weights are not safetensors, within the checkpoint."""
-        weighted = [str(row["path"]) for row in self.modules if str(row["type"]).endswith(_WEIGHTED)]
+        weighted = [path for _, path, kind in self.parts() if kind.endswith(_WEIGHTED)]
         return [
             path for path in (weighted if self.modules else [""]) if not any((self.folder / path).glob("*.safetensors"))
         ]
@@ -355,24 +357,3 @@ class Checkpoint:
 def _count(value: Any) -> int | None:
     """A number of 1 or more; None for anything else, which says nothing."""
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value < inf else None
-
-
-def _first_class(named: Any) -> str:
-    """The class that an ``auto_map`` names first, a model's before its configuration's."""
-    if isinstance(named, dict):
-        named = [named[key] for key in sorted(named, key="AutoConfig".__eq__)]
-    if isinstance(named, list):
-        return next((code for code in map(_first_class, named) if code), "")
-    return str(named or "")
-
-
-def _has_architecture(config: dict[str, Any]) -> bool:
-    from transformers import CONFIG_MAPPING
-
-    return config.get("model_type") in CONFIG_MAPPING
-
-
-def _has_tokenizer(config: dict[str, Any]) -> bool:
-    import transformers
-
-    return hasattr(transformers, str(config.get("tokenizer_class")))

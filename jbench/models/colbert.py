@@ -15,8 +15,9 @@ import numpy as np
 
 from jbench import similarity
 from jbench.encode import Encoder, Reader, Tokenized
-from jbench.models import m3, neural, tokens
+from jbench.models import m3, neural
 from jbench.models.checkpoint import Checkpoint
+from jbench.models.module import facts
 from jbench.models.neural import Weights, one_of
 from jbench.models.options import Options, whole_number
 from jbench.residual import SAMPLE, Residual, fit
@@ -297,7 +298,7 @@ class ColBERT:
                     features = module.preprocess(batch, task="query")
                 features = {k: v.to(module.device) if hasattr(v, "to") else v for k, v in features.items()}
             else:
-                features = tokens.pad(module.tokenizer, batch, module.device)
+                features = self.weights.padded(batch)
             out = module(features, task=way[0])
             vectors, kept = out["token_embeddings"].float().cpu(), out["attention_mask"].bool().cpu()
             return [row[mask].numpy() for row, mask in zip(vectors, kept, strict=True)]
@@ -339,7 +340,8 @@ def colbert(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> 
     }
     if asked.get("query_expansion", "none") != "none" and not (asked.get("query_length") or layout.query_length):
         raise UsageError(f"query_expansion={asked['query_expansion']}: {checkpoint.model} needs a query_length to fill")
-    neural.within_positions(checkpoint, files, asked)
+    told = facts(checkpoint, "colbert", partial(_load, checkpoint), options.trust_remote_code)
+    neural.within_positions(checkpoint, files, asked, told)
     card = neural.card(checkpoint, options, "colbert", REVISION, files, asked, layout.markers, by_hand)
     return ColBERT(card, Weights(checkpoint, options, card, partial(_make, checkpoint, layout, card), _shape))
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from typing import Any
 
 from jbench import quantised, similarity
-from jbench.encode import Encoder, Reader, Tokenized
+from jbench.encode import Encoder, Reader
 from jbench.models import neural, tokens
 from jbench.models.checkpoint import Checkpoint
+from jbench.models.module import Facts, facts
 from jbench.models.neural import Weights, one_of
 from jbench.models.options import Options, whole_number
+from jbench.models.own_code import check_code
+from jbench.models.side import Side
 from jbench.models.templates import templates
 from jbench.nearest import nearest
 from jbench.quantised import Quantised
 from jbench.search import Best, spans
-from jbench.types import Card, Float32, Run, Texts, UsageError
+from jbench.types import ROLES, Card, Float32, Run, Texts, UsageError
 
 POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 SETTINGS = {
@@ -43,6 +46,7 @@ class Dense:
 
     card: Card
     weights: Weights
+    told: Facts
     kept: list[float] = field(default_factory=list, repr=False)
 
     def score(self, pairs: Sequence[tuple[str, str]], roles: tuple[str, str]) -> Float32:
@@ -99,11 +103,21 @@ class Dense:
 
     def _encode(self, texts: Sequence[str], role: str, label: str = "encode") -> Float32:
         self.weights.check_dimension()
-        vectors = self._encoder.matrix(texts, self.card.prompts.get(role, ""), label)
+        vectors = self._encoder.matrix(texts, self._way(role), label)
         dimension = self.card.settings.get("dimension")
         if dimension is None or not len(vectors):
             return vectors
         return similarity.cut(vectors, dimension, _normalises(self.weights.checkpoint))
+
+    def _way(self, role: str) -> str | tuple[str, str]:
+        """What a role's texts are read behind: a prompt, and where any module asks for it the role itself."""
+        prompt = self.card.prompts.get(role, "")
+        if self.told.tasks is None and self.told.longest == dict.fromkeys(ROLES, self.told.longest.get(role)):
+            return prompt
+        if self.told.tasks is not None and role not in self.told.tasks:
+            takes = ", ".join(self.told.tasks)
+            raise UsageError(f"{self.card.model} has no way for the role {role}: its modules read {takes}")
+        return role, prompt
 
     @property
     def _precision(self) -> str | None:
@@ -156,38 +170,16 @@ class Dense:
         return self.weights.encoder(self._reader)
 
     def _reader(self) -> Reader:
-        from sentence_transformers.base.modules import Transformer
+        @cache
+        def side(way: str | tuple[str, str]) -> Side:
+            role, prompt = way if isinstance(way, tuple) else ("", way)
+            return Side(self.weights, role, (self.told.tasks or {}).get(role), prompt)
 
-        module = self.weights.module
-        if isinstance(module[0], Transformer):
-            return self._transformer(module)
-
-        # Static embeddings and the like: no attention, so nothing to gain from our own batches.
-        def characters(texts: list[str], prompt: str) -> Tokenized:
-            said = self.weights.said(texts, prompt)
-            return Tokenized(said, [len(text) for text in said], [0] * len(said))
-
-        def forward(batch: list[str], prompt: str) -> Float32:
-            vectors: Float32 = module.encode(batch, prompt="", show_progress_bar=False)
-            return vectors.astype("float32")
-
-        return Reader(characters, forward, self.weights.budget)
-
-    def _transformer(self, module: Any) -> Reader:
-        import torch
-
-        def tokenize(texts: list[str], prompt: str) -> Tokenized:
-            return self.weights.tokenized(self.weights.said(texts, prompt), self.card.settings["max_length"])
-
-        prompt_length = cache(self.weights.prompt_length)
-
-        @torch.inference_mode()
-        def forward(batch: list[dict[str, list[int]]], prompt: str) -> Float32:
-            features = tokens.pad(module.tokenizer, batch, module.device) | prompt_length(prompt)
-            vectors: Float32 = module(features)["sentence_embedding"].float().cpu().numpy()
-            return vectors
-
-        return Reader(tokenize, forward, self.weights.budget)
+        return Reader(
+            lambda texts, way: side(way).tokenize(texts),
+            lambda batch, way: side(way).forward(batch),
+            self.weights.budget,
+        )
 
 
 def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> Dense:
@@ -196,28 +188,51 @@ def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> De
     :raises UsageError: for a setting that is unknown or out of range, a bare transformer
         without an explicit ``pooling``, or an unknown role or dtype.
     """
-    if checkpoint.modules and str(checkpoint.modules[0]["type"]).endswith(("Router", "Asym")):
-        raise UsageError(f"{checkpoint.model} routes queries and documents apart, which this version does not score")
     asked = neural.asked_of("dense", options, SETTINGS)
-    if "max_length" in asked and checkpoint.modules and not str(checkpoint.modules[0]["type"]).endswith("Transformer"):
-        raise UsageError(f"max_length={asked['max_length']}: {checkpoint.model} reads texts of any length")
-    if checkpoint.pooling is None and checkpoint.modules and "pooling" in asked:
-        raise UsageError(f"{checkpoint.model} has no pooling module whose pooling could be set")
-    if checkpoint.pooling is None and not checkpoint.modules and "pooling" not in asked:
+    if not checkpoint.modules and "pooling" not in asked:
+        check_code(checkpoint, options.trust_remote_code)
         raise UsageError(f"{checkpoint.model} is {_how_it_may_be_read(checkpoint)}")
-    # Of another kind of checkpoint the library takes the transformer and pools by the mean.
-    pooling = "mean" if by_hand and checkpoint.kind[0] != "dense" else checkpoint.pooling
+    build = partial(_make, checkpoint, None if checkpoint.modules else asked["pooling"])
+    told = facts(checkpoint, "dense", build, options.trust_remote_code)
+    if not told.vectors:
+        raise UsageError(
+            f"{checkpoint.model}: modules.json names no pooling, so no module makes one vector of a text; "
+            "name one there, or remove it and give --model-set pooling=mean or pooling=cls"
+        )
+    if told.pooling is None and "pooling" in asked:
+        raise UsageError(f"{checkpoint.model} has no pooling module whose pooling could be set")
+    if "max_length" in asked and told.unlimited:
+        raise UsageError(f"max_length={asked['max_length']}: {checkpoint.model} reads texts of any length")
     compared = checkpoint.similarity if checkpoint.similarity in similarity.DENSE else "cosine"
-    files = {"pooling": pooling, "max_length": checkpoint.max_length, "similarity": compared}
+    pooling = told.pooling if checkpoint.modules else None
+    files = {"pooling": pooling, **_lengths(told, asked), "similarity": compared, **_tasks(told)}
     revision = REVISION
     if truncated := checkpoint.read("config_sentence_transformers.json").get("truncate_dim"):
         files, revision = files | {"dimension": truncated}, _TRUNCATED_REVISION
     if "precision" in asked:
         _check_precision(asked, {**files, **asked}["similarity"])
-    neural.within_positions(checkpoint, files, asked)
+    neural.within_positions(checkpoint, files, asked, told)
     card = neural.card(checkpoint, options, "dense", revision, files, asked, checkpoint.own_prompts, by_hand)
-    shape = partial(_shape, card)
-    return Dense(card, Weights(checkpoint, options, card, partial(_make, checkpoint, card), shape))
+    mode = card.settings["pooling"] if not checkpoint.modules or "pooling" in card.variant else None
+    make = partial(_make, checkpoint, mode)
+    return Dense(card, Weights(checkpoint, options, card, make, partial(_shape, card)), told)
+
+
+def _lengths(told: Facts, asked: Mapping[str, Any]) -> dict[str, int | None]:
+    """The longest input of a text that has no side, and of a query and a document where theirs are other ones."""
+    usual = told.longest.get("sts", max(told.longest.values(), key=lambda n: n or 0))
+    own = {role: told.longest.get(role) for role in ("query", "document")}
+    most = asked.get("max_length")
+    other = {
+        f"{role}_length": n for role, n in own.items() if n is not None and n != usual and (most is None or n < most)
+    }
+    return {"max_length": usual, **other}
+
+
+def _tasks(told: Facts) -> dict[str, str]:
+    """What the modules are told of a text, where they ask: a name by role."""
+    named = {role: task for role, task in (told.tasks or {}).items() if task is not None}
+    return {"tasks": ", ".join(f"{role}: {task}" for role, task in named.items())} if told.tasks is not None else {}
 
 
 def _check_precision(asked: dict[str, Any], compared: str) -> None:
@@ -253,18 +268,27 @@ def _shape(card: Card, module: Any) -> dict[str, int | None]:
     return {"dimension": module.get_embedding_dimension(), "longest_input": card.settings["max_length"]}
 
 
-def _make(checkpoint: Checkpoint, card: Card, folder: str, device: str, arguments: dict[str, Any]) -> Any:
+def _make(checkpoint: Checkpoint, mode: str | None, folder: str, device: str, arguments: dict[str, Any]) -> Any:
+    """The SentenceTransformer; ``mode`` is a pooling to put in the place of each of its own."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.base.modules import Router, Transformer
     from sentence_transformers.sentence_transformer.modules import Pooling
 
-    mode = card.settings["pooling"]
+    def pooled(part: Any) -> Any:
+        if isinstance(part, Router):
+            for way in part.sub_modules.values():
+                for i, inner in enumerate(way):
+                    way[i] = pooled(inner)
+        if isinstance(part, Pooling):
+            return Pooling(part.embedding_dimension, mode, include_prompt=part.include_prompt)
+        return part
+
     if checkpoint.modules:
         module = SentenceTransformer(folder, device=device, **arguments)
         module.truncate_dim = None  # cut when vectors are compared
-        for i, part in enumerate(module):
-            if isinstance(part, Pooling) and "pooling" in card.variant:
-                module[i] = Pooling(part.embedding_dimension, mode, include_prompt=part.include_prompt)
+        if mode is not None:
+            for i, part in enumerate(module):
+                module[i] = pooled(part)
         return module
     files = {key: arguments[key] for key in ("local_files_only", "trust_remote_code")}
     weights = {**arguments["model_kwargs"], **files}

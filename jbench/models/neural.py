@@ -20,7 +20,9 @@ from jbench.cpu import bf16_units, quicken
 from jbench.encode import TOKENS_PER_BATCH, Encoder, Reader, Tally, Tokenized
 from jbench.models import reading, segment, tokens, windows
 from jbench.models.checkpoint import Checkpoint
+from jbench.models.module import LIBRARIES, Facts, all_parts, cannot_load, counts_padding, quietly
 from jbench.models.options import DTYPES, Options
+from jbench.models.own_code import check_code
 from jbench.models.prompts import namesake, resolve
 from jbench.models.templates import CHAT
 from jbench.store import Kept, Memory, opened
@@ -34,12 +36,11 @@ COMPARED = ("similarity", "document_bits", "dimension", "precision")
 _SHORT = 512  # tokens
 _LOOKED_AT = 64  # texts of a task, and letters of each, that are held against the checkpoint's files
 _UNSAID = ("skiplist", "adapter_revision")
-_LIBRARIES = ("sentence-transformers", "tokenizers", "torch", "transformers")
 _WORDS = ("fugashi", "ipadic", "unidic", "unidic-lite", "SudachiPy", "SudachiDict-core")  # what finds a text's words
 _SIZES = ("parameters", "dimension", "longest_input")
-_DRIVERS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
 _ABSOLUTE = {"bert", "roberta", "xlm-roberta", "distilbert", "luke", "mluke", "electra", "camembert"}
 # These fail on a text that is longer than their table of positions; others count distances.
+_DRIVERS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
 
 Parse = Callable[[str, str], Any]
 """A setting's key and value, as typed, to what the record holds; `UsageError` for what it is not."""
@@ -67,13 +68,18 @@ def asked_of(adapter: str, options: Options, known: Mapping[str, Parse]) -> dict
     return {key: known[key](key, value) for key, value in given.items()}
 
 
-def within_positions(checkpoint: Checkpoint, files: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+def within_positions(
+    checkpoint: Checkpoint, files: Mapping[str, Any], asked: Mapping[str, Any], told: Facts | None = None
+) -> None:
     """Refuse a length, asked for or the checkpoint's own, that the model has no positions for.
+
+    ``told`` is what the loaded module says; where it was not asked, the checkpoint's files are.
 
     :raises UsageError: naming the setting.
     """
-    positions = checkpoint.positions
-    absolute = checkpoint.read(f"{checkpoint.home}/config.json").get("model_type") in _ABSOLUTE
+    positions = checkpoint.positions if told is None else told.positions
+    kind = checkpoint.read(f"{checkpoint.home}/config.json").get("model_type")
+    absolute = kind in _ABSOLUTE if told is None else told.absolute
     for key in LENGTHS:
         length = {**files, **asked}.get(key)
         if length and positions and length > positions and (key in asked or absolute):
@@ -98,7 +104,7 @@ def card(
     :raises UsageError: for an unknown role, dtype, device or segmenter, or for code of the
         checkpoint's own that nobody allowed.
     """
-    checkpoint.check_code(options.trust_remote_code)
+    check_code(checkpoint, options.trust_remote_code)
     options.only(checkpoint.model, prompt=own_prompts is not None, model_set=True, device=True, dtype=True)
     if options.dtype and options.dtype not in DTYPES:
         raise unknown("dtype", options.dtype, DTYPES)
@@ -213,7 +219,7 @@ class Weights:
             return Memory()
         card = self.card
         settings = {key: value for key, value in card.settings.items() if key not in COMPARED}
-        versions = {name: version(name) for name in _LIBRARIES}
+        versions = {name: version(name) for name in LIBRARIES}
         more = _WORDS if self._cuts_words else ("sentencepiece",) if "tokenizer" in settings else ()
         for name in more:
             with suppress(PackageNotFoundError):
@@ -269,16 +275,10 @@ class Weights:
         return "cuda" if torch.cuda.is_available() else "cpu"
 
     def _load(self) -> Any:
-        import logging
-
         import torch
         from sentence_transformers.base.modules import Transformer
-        from transformers.utils import logging as library
 
         self.checkpoint.check_weights()
-        library.disable_progress_bar()  # type: ignore[no-untyped-call] # it draws bars off a terminal too
-        library.set_verbosity_error()  # type: ignore[no-untyped-call] # what matters is checked and said here
-        logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
         device = self.device
         dtype, lengths = self.card.settings["dtype"], [self.card.settings.get(key) or 0 for key in LENGTHS]
         model_kwargs: dict[str, Any] = {"dtype": getattr(torch, dtype), "use_safetensors": True}
@@ -293,21 +293,21 @@ class Weights:
         try:
             prompts = tuple(self.card.prompts.values())
             verdicts = reading.judged(self.checkpoint, self.options.trust_remote_code, prompts)
-            with reading.read_by_files(self.checkpoint, verdicts):
+            with quietly(), reading.read_by_files(self.checkpoint, verdicts):
                 module = self.make(str(self.checkpoint.folder), device, arguments)
             _check_complete(self.checkpoint, module)
+            for part in all_parts(module):
+                if isinstance(part, Transformer) and part.tokenizer is not None:
+                    reading.check_rows(self.card.model, part)
+                    windows.bound(part.tokenizer)
             if isinstance(module[0], Transformer):
-                reading.check_rows(self.card.model, module[0])
-                windows.bound(module.tokenizer)
                 _check_reading(self.card, module)
         except (Unavailable, UsageError):
             raise
         except Exception as error:  # a checkpoint can be broken in as many ways as it has files
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            ask = "; add --trust-remote-code if you trust it" if "trust_remote_code" in str(error) else ""
-            raise Unavailable(
-                f"{self.checkpoint.model}: sentence-transformers cannot load it: {reason}{ask}"
-            ) from error
+            raise cannot_load(self.checkpoint.model, error) from error
+        for part in all_parts(module):
+            _compute_in(getattr(torch, dtype), part)
         if (length := self.card.settings.get("max_length")) is not None:
             module.max_seq_length = length
         quicken(module)
@@ -343,10 +343,10 @@ class Weights:
         new = [text for text in dict.fromkeys(texts) if text not in self.words]
         self.words.update(zip(new, segment.jumanpp(new), strict=True))
 
-    def tokenized(self, texts: Sequence[Any], length: int | None) -> Tokenized:
-        """`tokens.tokenize` with the model's tokenizer."""
+    def tokenized(self, texts: Sequence[Any], length: int | None, tokenizer: Any = None) -> Tokenized:
+        """`tokens.tokenize` with the model's tokenizer, or with the one that is named."""
         with self.tokenizing:
-            return self.within_rows(tokens.tokenize(self.module.tokenizer, texts, length))
+            return self.within_rows(tokens.tokenize(tokenizer or self.module.tokenizer, texts, length))
 
     def within_rows(self, tokenized: Tokenized) -> Tokenized:
         """The same, whose ids all have a row in the embedding.
@@ -359,10 +359,27 @@ class Weights:
                 raise Unavailable(f"{self.card.model}: {reading.past_rows(self.module.tokenizer, highest, rows)}")
         return tokenized
 
-    def prompt_length(self, prompt: str) -> dict[str, int]:
+    def padded(self, rows: Sequence[Mapping[str, list[int]]], entry: Any = None) -> dict[str, Any]:
+        """`tokens.pad` for ``entry``, the module that reads them; the first one where none is named.
+
+        A tokenizer that pads on the left would move a text along a table of absolute positions, by as much as other
+        texts of the batch are longer; so each token's position is given, or the padding is put on the right where the
+        model takes none.
+        """
+        entry = self.module[0] if entry is None else entry
+        tokenizer = entry.tokenizer
+        if tokenizer.padding_side == "right" or not counts_padding(entry):
+            return tokens.pad(tokenizer, rows, self.module.device)
+        if "position_ids" not in entry._declared_forward_params:
+            return tokens.pad(tokenizer, rows, self.module.device, side="right")
+        batch = tokens.pad(tokenizer, rows, self.module.device)
+        return batch | {"position_ids": (batch["attention_mask"].cumsum(1) - 1).clamp(min=0)}
+
+    def prompt_length(self, prompt: str, task: str | None = None) -> dict[str, int]:
         """The feature that a pooling looks at which leaves the prompt out."""
+        told = {} if task is None else {"task": task}
         with self.tokenizing:
-            features = self.module.preprocess([""], prompt=prompt)
+            features = self.module.preprocess([""], prompt=prompt, **told)
         return {key: length for key, length in features.items() if key == "prompt_length"}
 
     def report(self) -> dict[str, Any]:
@@ -385,6 +402,17 @@ class Weights:
         }
 
 
+def _compute_in(dtype: Any, part: Any) -> None:
+    """Have what stands beside a transformer compute in the dtype that the card says, whatever it was stored in."""
+    from sentence_transformers.base.modules import Transformer
+
+    if isinstance(part, Transformer):
+        return
+    for weight in part.parameters():
+        if weight.is_floating_point() and weight.dtype != dtype:
+            weight.data = weight.data.to(dtype)
+
+
 def _check_device(device: str) -> None:
     kind = device.partition(":")[0]
     if kind in ("cuda", "mps"):
@@ -401,10 +429,11 @@ def _check_reading(card: Card, module: Any) -> None:
     :raises UsageError: for a length that special tokens alone fill.
     """
     tokenizer = module.tokenizer
-    if "message" in module[0].modality_config and card.adapter != "cross-encoder":
+    if "message" in module[0].modality_config and card.adapter not in ("cross-encoder", "dense"):
         raise Unavailable(f"{card.model} reads texts through a chat template, which this version does not")
     known = {"chat_template"} if card.settings.get("template") == CHAT else set()
-    if stray := [key for key, value in module[0].processing_kwargs.items() if value and key not in known]:
+    stray = [key for key, value in module[0].processing_kwargs.items() if value and key not in known]
+    if card.adapter != "dense" and stray:
         raise Unavailable(f"{card.model} sets processing_kwargs of {stray[0]}, which this version does not apply")
     if tokenizer is None or len(tokenizer) <= len(tokenizer.all_special_ids):
         raise Unavailable(f"{card.model}: no tokenizer in it; save it beside the weights")

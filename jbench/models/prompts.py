@@ -54,7 +54,7 @@ def resolve(
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Prompts by role, and the roles left without one that their family has.
 
-    Each role takes what was asked for, else the checkpoint's own prompt or its default, else
+    Each role takes what was asked for, else the checkpoint's own prompt (an empty one too) or its default, else
     that of the hub id's family, else that of the family of ``base``, the model card's
     ``base_model``. A checkpoint that carries prompts of its own is not given those of its base.
 
@@ -62,13 +62,28 @@ def resolve(
     """
     if stray := [role for role in asked if role not in ROLES]:
         raise unknown("role", stray[0], ROLES)
-    carried = {role: prompt for role in ROLES if (prompt := _carried(role, own))}
+    stated = _stated(own)
     mine, bases = _family(hub_id), _family(base)
-    inherited = mine.given if mine else bases.given if bases and not carried else {}
-    prompts = {**inherited, **carried, **asked}
     family = mine or bases
-    wanted = {*family.expects, *family.given} if family else set()
+    inherited = mine.given if mine else bases.given if bases and not stated else {}
+    # What is empty is not listed, so that a checkpoint that says so and one that says nothing have one key.
+    given = {role: prompt for role, prompt in {**inherited, **stated}.items() if prompt}
+    prompts = {**given, **asked}
+    wanted = {*family.expects, *family.given} - stated.keys() if family else set()
     return prompts, tuple(sorted(role for role in wanted if not prompts.get(role)))
+
+
+def _stated(own: Mapping[str, str]) -> dict[str, str]:
+    """By role, what a checkpoint says itself, an empty prompt too; its default where a role has no word of its own.
+
+    sentence-transformers writes an empty query and document prompt into every checkpoint that it saves, so that
+    empty ones alone say nothing.
+    """
+    if not any(own.values()):
+        return {}
+    named = {role: next((name for name in names if name in own), None) for role, names in _OWN_NAMES.items()}
+    default = own.get("default", "")
+    return {role: own[name] if name else default for role, name in named.items() if name or default}
 
 
 def namesake(name: str) -> Family | None:
@@ -76,10 +91,6 @@ def namesake(name: str) -> Family | None:
     last = name.rsplit("/", 1)[-1]
     patterns = ((family, pattern.rsplit("/", 1)[-1]) for family in families() for pattern in family.match)
     return next((family for family, pattern in patterns if re.fullmatch(pattern, last)), None)
-
-
-def _carried(role: str, own: Mapping[str, str]) -> str:
-    return next((own[name] for name in (*_OWN_NAMES[role], "default") if own.get(name)), "")
 
 
 def _family(model: str | None) -> Family | None:

@@ -7,6 +7,7 @@ from typing import Any
 from jbench.models import reading, segment
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.locate import locate, shipped
+from jbench.models.own_code import check_code
 from jbench.train.recipes import RECIPES
 from jbench.types import UsageError
 
@@ -25,7 +26,7 @@ def open_base(name: str) -> Checkpoint:
             f"the base model is what {name} gives, which nobody published: train it, and name it by --base"
         )
     checkpoint = locate(name, None)
-    checkpoint.check_code(False)
+    check_code(checkpoint, False)
     checkpoint.check_weights()
     wanted = segment.segmenter(checkpoint.hub_id, checkpoint.base_model, None)
     if wanted not in (None, "none"):
