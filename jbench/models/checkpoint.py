@@ -40,6 +40,7 @@ _HEADS = {
 }
 ROUTERS = (".Router", ".Asym")
 """How the type of a module ends that sends queries and documents different ways; Asym is its old name."""
+_ROUTES = ("router_config.json", "config.json")
 _NAMES_OF_OLD = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 """What sentence-transformers looks for, in its order, as sentence_NAME_config.json; it writes the first."""
 _OFFSET = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "luke", "mluke", "longformer", "mpnet"}
@@ -114,13 +115,17 @@ class Checkpoint:
         yield file, path, kind
         if not kind.endswith(ROUTERS):
             return
-        name = next((n for n in ("router_config.json", "config.json") if self.read(f"{path}/{n}").get("types")), "")
-        types = self.read(f"{path}/{name}").get("types", {}) if name else {}
+        types = self.routes(path).get("types", {})
+        name = next((n for n in _ROUTES if self.read(f"{path}/{n}").get("types")), _ROUTES[0])
         if not isinstance(types, dict) or not all(isinstance(inner, str) for inner in types.values()) or depth > 8:
             raise Unavailable(f"{self.model}: {path}/{name} names no type for each of a Router's modules")
         for folder, inner in types.items():
             self._check_inside(name, folder)
             yield from self._within(name, f"{path}/{folder}".lstrip("/"), inner, depth + 1)
+
+    def routes(self, path: str) -> dict[str, Any]:
+        """What a Router in the folder ``path`` says of the modules inside it; Asym wrote it into another file."""
+        return next((told for name in _ROUTES if (told := self.read(f"{path}/{name}")).get("types")), {})
 
     @property
     def home(self) -> str:

@@ -11,7 +11,7 @@ from jbench import quantised, similarity
 from jbench.encode import Encoder, Reader
 from jbench.models import neural, tokens
 from jbench.models.checkpoint import Checkpoint
-from jbench.models.module import Facts, facts
+from jbench.models.module import Facts, facts, inside
 from jbench.models.neural import Weights, one_of
 from jbench.models.options import Options, whole_number
 from jbench.models.own_code import check_code
@@ -285,6 +285,9 @@ def _make(checkpoint: Checkpoint, mode: str | None, folder: str, device: str, ar
 
     if checkpoint.modules:
         module = SentenceTransformer(folder, device=device, **arguments)
+        for home, part in inside(checkpoint, module):
+            if isinstance(part, Transformer) and part.model.device.type != "meta":
+                neural.check_filled(checkpoint, part, home)
         module.truncate_dim = None  # cut when vectors are compared
         if mode is not None:
             for i, part in enumerate(module):

@@ -115,6 +115,21 @@ def all_parts(module: Any) -> list[Any]:
     return list({id(part): part for part in inner}.values())
 
 
+def inside(checkpoint: Checkpoint, module: Any) -> Iterator[tuple[str, Any]]:
+    """The modules inside Routers, each with its folder within the checkpoint."""
+    from sentence_transformers.base.modules import Router
+
+    def below(path: str, router: Any) -> Iterator[tuple[str, Any]]:
+        for way, names in checkpoint.routes(path)["structure"].items():
+            for name, part in zip(names, router.sub_modules[way], strict=True):
+                home = f"{path}/{name}".strip("/")
+                yield from below(home, part) if isinstance(part, Router) else [(home, part)]
+
+    for row, part in zip(checkpoint.modules, module, strict=False):
+        if isinstance(part, Router):
+            yield from below(row["path"], part)
+
+
 def positions(transformer: Any) -> int | None:
     """The longest input that a Transformer's tables of absolute positions have rows for; None where it has none.
 

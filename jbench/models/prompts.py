@@ -81,9 +81,14 @@ def _stated(own: Mapping[str, str]) -> dict[str, str]:
     """
     if not any(own.values()):
         return {}
-    named = {role: next((name for name in names if name in own), None) for role, names in _OWN_NAMES.items()}
     default = own.get("default", "")
-    return {role: own[name] if name else default for role, name in named.items() if name or default}
+    stated: dict[str, str] = {}
+    for role, names in _OWN_NAMES.items():
+        texts = [own[name] for name in names if name in own]
+        # A placeholder may stand beside the author's own name for the role.
+        if texts or default:
+            stated[role] = next(filter(None, texts), "") if texts else default
+    return stated
 
 
 def namesake(name: str) -> Family | None:

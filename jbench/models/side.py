@@ -111,7 +111,8 @@ class Side:
 
     def _features(self, texts: list[str], truncation: bool = True) -> dict[str, Any]:
         told = {} if self.task is None else {"task": self.task}
-        cut = {"truncation": truncation} | ({} if self._length is None else {"max_length": self._length})
+        length = self._length if truncation else None
+        cut: dict[str, Any] = {"max_length": length, **({} if truncation else {"truncation": False})}
         with self.weights.tokenizing:
             features: dict[str, Any] = self._entry.preprocess(
                 texts, prompt=self.prompt or None, processing_kwargs={"text": cut}, **told

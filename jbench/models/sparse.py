@@ -6,7 +6,7 @@ them ("inference-free").
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from typing import Any
@@ -17,6 +17,7 @@ from jbench.encode import Encoder, Reader, Tokenized
 from jbench.models import m3, neural, reading, tokens
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.lexical import Matrix
+from jbench.models.module import inside
 from jbench.models.neural import Weights, one_of
 from jbench.models.options import Options, whole_number
 from jbench.search import spans, top_k
@@ -222,22 +223,8 @@ def _inner(checkpoint: Checkpoint) -> list[str]:
     types = [str(row["type"]) for row in checkpoint.modules]
     for row in checkpoint.modules:
         if str(row["type"]).endswith("Router"):
-            types += [str(kind) for kind in dict(_routes(checkpoint, row["path"]).get("types") or {}).values()]
+            types += [str(kind) for kind in checkpoint.routes(row["path"]).get("types", {}).values()]
     return types
-
-
-def _routes(checkpoint: Checkpoint, path: str) -> dict[str, Any]:
-    """What a Router in this folder says of the modules inside it."""
-    return checkpoint.read(f"{path}/router_config.json") or checkpoint.read(f"{path}/config.json")
-
-
-def _inside(checkpoint: Checkpoint, module: Any) -> Iterator[tuple[str, Any]]:
-    """The modules inside Routers, each with its folder within the checkpoint."""
-    for row, router in zip(checkpoint.modules, module, strict=False):
-        if str(row["type"]).endswith("Router"):
-            for way, names in _routes(checkpoint, row["path"])["structure"].items():
-                homes = (f"{row['path']}/{name}".strip("/") for name in names)
-                yield from zip(homes, router.sub_modules[way], strict=True)
 
 
 def _check_inner(checkpoint: Checkpoint, home: str, part: Any) -> None:
@@ -284,7 +271,7 @@ def _load(checkpoint: Checkpoint, folder: str, device: str, arguments: dict[str,
 
 def _make(checkpoint: Checkpoint, card: Card, folder: str, device: str, arguments: dict[str, Any]) -> Any:
     module = _load(checkpoint, folder, device, arguments)
-    for home, part in _inside(checkpoint, module):
+    for home, part in inside(checkpoint, module):
         _check_inner(checkpoint, home, part)
     if "max_active_dims" in card.settings:
         module.max_active_dims = card.settings["max_active_dims"]
