@@ -40,11 +40,16 @@ def file_sha256(path: Path) -> str:
 
 
 def known_sha256(path: Path) -> str:
-    """`file_sha256`, remembered for a large file by size, mtime and inode."""
+    """`file_sha256`, remembered for a large file by what `state_of` says of it."""
     stat = path.stat()
     if stat.st_size < _LARGE:
         return file_sha256(path)
-    return remembered(path, [stat.st_size, stat.st_mtime_ns, stat.st_ino], lambda: file_sha256(path))
+    return remembered(path, [*state_of(stat)], lambda: file_sha256(path))
+
+
+def state_of(stat: os.stat_result) -> tuple[int, int, int, int]:
+    """Inode, size, mtime and ctime (ns): other numbers after any write, also where mtime was set back."""
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def recalled(kind: str, key: list[Any], shape: Any, compute: Callable[[], _T]) -> _T:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jbench import canary, resample, statistics
-from jbench.board import labels, of_tasks, row_of
+from jbench.board import full_revision, labels, of_tasks, row_of
 from jbench.evaluate import Failure, evaluate
 from jbench.models.options import Options
 from jbench.registry import Board, Column
@@ -161,8 +161,9 @@ def _only(several: Sequence[tuple[Path, Result]]) -> tuple[Path, Result]:
 
 def _is_called(result: Result, name: str) -> bool:
     model, at, revision = name.rpartition("@")
+    revisions = (result.revision, full_revision(result))
     return name == result.model or bool(
-        at and revision and model == result.model and result.revision.startswith(revision)
+        at and revision and model == result.model and any(one.startswith(revision) for one in revisions)
     )
 
 
@@ -226,4 +227,8 @@ def _shown(c: Comparison) -> dict[str, str]:
 
 def _who(row: Row) -> dict[str, Any]:
     one = next((result for _, result in row.values()), None)
-    return {} if one is None else {n: getattr(one, n) for n in ("model", "revision", "adapter", "settings", "variant")}
+    return (
+        {}
+        if one is None
+        else {n: getattr(one, n) for n in ("model", "revision", "digest", "adapter", "settings", "variant")}
+    )

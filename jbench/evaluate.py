@@ -85,6 +85,8 @@ def evaluate_one(
     if not overwrite and (known := _known(path, model, task, loaded, options)):
         return known
     ready(path)
+    if check := model.card.check:
+        check()
     model.report()  # what a failed task left behind is not this one's
     start = time.perf_counter()
     prediction = task.predict(model, loaded.data)
@@ -109,6 +111,8 @@ def evaluate_one(
     result = results.make(model.card, task, loaded, measured, report, host)
     if said := [record for record in (model.card.training, options.training) if record]:
         result = replace(result, training=joined(said))
+    if check:  # the figures are those of the files that the record names
+        check()
     results.save(path, result, measured, task.cluster and [task.cluster(item) for item in measured.items])
     return result
 

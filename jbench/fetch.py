@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from jbench.models.checkpoint import Checkpoint
 from jbench.models.combine import leaves
 from jbench.models.convert import convert
+from jbench.models.hub import CODE, snapshot
 from jbench.models.load import BUILT_IN, CHECKPOINTS
 from jbench.models.locate import checkpoint_files, locate
+from jbench.models.opened import base_of, elsewhere
+from jbench.models.own_code import own_code
 from jbench.source import Source
 from jbench.task import Task
 from jbench.task import fetch as fetch_task
@@ -103,9 +108,25 @@ def _model(string: str, converting: bool, start: int) -> list[Fetched]:
     checkpoint.check_weights()
     where = f"hub:{checkpoint.hub_id}" if checkpoint.hub_id else f"local:{checkpoint.model}"
     row = _row(string, f"{where}@{checkpoint.revision}", list(checkpoint_files(checkpoint.folder)), start)
+    beside = _beside(checkpoint, string, start)
     if row.state == "fetched" and checkpoint.folder != found.folder:
-        return [replace(row, state="converted")]
-    return [row if checkpoint.hub_id else replace(row, state="at hand")]
+        return [replace(row, state="converted"), *beside]
+    return [row if checkpoint.hub_id else replace(row, state="at hand"), *beside]
+
+
+def _beside(checkpoint: Checkpoint, string: str, start: int) -> list[Fetched]:
+    """What a checkpoint needs that lies elsewhere: what an adapter is laid over, and code that it would run."""
+    rows = []
+    if base := base_of(checkpoint):
+        named = str(checkpoint.read(f"{checkpoint.home}/adapter_config.json")["base_model_name_or_path"])
+        whence = f"local:{base.name}" if os.path.isdir(named) else f"hub:{named}@{base.name}"
+        row = _row(string, whence, list(checkpoint_files(base)), start)
+        rows.append(replace(row, state="at hand") if os.path.isdir(named) else row)
+    for repo in elsewhere(checkpoint) if own_code(checkpoint) else ():
+        folder = snapshot(repo, None, only=CODE)
+        files = [path for path in checkpoint_files(folder) if path.suffix == ".py"]
+        rows.append(_row(string, f"hub:{repo}@{folder.name}", files, start))
+    return rows
 
 
 def _row(what: str, source: str, files: Sequence[Path], start: int) -> Fetched:

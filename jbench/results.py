@@ -23,6 +23,7 @@ from jbench.task import Loaded, Task, deferred
 from jbench.types import Card, Result, Unavailable, UsageError
 
 SCHEMA = 1
+_OPTIONAL = ("digest", "ties", "variant", "unprompted", "training")
 _DEEPEST = 100  # orjson writes 254 levels; what holds a result takes some
 
 
@@ -40,7 +41,7 @@ def key_of(card: Card, task: Task, data_sha256: str, texts: str = "") -> str:
         "data": data_sha256,
         **({"texts": texts} if texts else {}),
         "model": card.model,
-        "revision": card.revision,
+        **({"digest": card.digest} if card.digest else {"revision": card.revision}),
         "adapter": card.adapter,
         "prompts": _prompts(card, task),
         "settings": dict(card.settings),
@@ -77,6 +78,7 @@ def make(
         kind=task.kind,
         model=card.model,
         revision=card.revision,
+        digest=card.digest,
         adapter=card.adapter,
         main=task.main,
         scores=measured.scores,
@@ -164,14 +166,14 @@ def grouping(path: Path) -> tuple[list[str], list[str] | None]:
 
 
 def to_json(result: Result) -> bytes:
-    """The result as indented JSON; empty ``ties``, ``variant``, ``unprompted`` and ``training`` are left out."""
+    """The result as indented JSON; of `_OPTIONAL` what is empty is left out."""
     return orjson.dumps(as_dict(result), option=orjson.OPT_INDENT_2)
 
 
 def as_dict(result: Result) -> dict[str, Any]:
     """The result as it is written."""
     record: dict[str, Any] = orjson.loads(orjson.dumps(result))
-    return {k: v for k, v in record.items() if v or k not in ("ties", "variant", "unprompted", "training")}
+    return {k: v for k, v in record.items() if v or k not in _OPTIONAL}
 
 
 def read(path: Path) -> Result:
@@ -244,16 +246,36 @@ def located(roots: Iterable[Path], complain: Callable[[str], None]) -> dict[Path
                 del found[earlier]
             places[path.relative_to(root)] = path
             found[path] = result
+    return _with_digests(found)
+
+
+def _with_digests(found: dict[Path, Result]) -> dict[Path, Result]:
+    """Results from before digests take that of later ones of the same commit, if these agree: they are one row."""
+    digests: dict[tuple[str, str], set[str]] = {}
+    for result in found.values():
+        if result.digest:
+            digests.setdefault((result.model, result.revision), set()).add(result.digest)
+    for path, result in found.items():
+        known = digests.get((result.model, result.revision), set())
+        if not result.digest and len(known) == 1:
+            found[path] = replace(result, digest=next(iter(known)))
     return found
 
 
 def same_figures(one: Result, other: Result) -> bool:
     """Whether two results are the same computation, whose figures agree but for floating point (1e-4)."""
     return (
-        one.key == other.key
+        (one.key == other.key or _computation(one) == _computation(other))
         and one.scores.keys() == other.scores.keys()
         and all(math.isclose(value, other.scores[name], abs_tol=1e-4) for name, value in one.scores.items())
     )
+
+
+def _computation(result: Result) -> bytes:
+    """What the key is taken of, as far as the record says it: a result from before digests has another key."""
+    what = [result.task, result.task_version, result.kind, result.definitions, result.data]
+    who = [result.model, result.revision, result.digest, result.adapter, result.prompts, result.settings]
+    return canonical([*what, *who])
 
 
 def data_hashes(found: Iterable[Result]) -> dict[tuple[str, int], str]:

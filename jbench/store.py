@@ -104,7 +104,8 @@ class Shards:
 
     ``dtype`` is what the model computes in (float32, bfloat16, float16): a value that this holds exactly is stored
     so, any other as float32. Where the disk refuses, or ``limit`` bytes of the whole store are reached with nothing
-    older to remove, the rest is not stored, and ``say`` is told why.
+    older to remove, the rest is not stored, and ``say`` is told why. ``check`` raises `Unavailable` once the model's
+    files are no longer those that it stands for: then nothing more is stored.
     """
 
     folder: Path
@@ -112,6 +113,7 @@ class Shards:
     dtype: str
     limit: int
     say: Callable[[str], None]
+    check: Callable[[], None] | None = None
     pending: dict[bytes, _Known] = field(default_factory=dict)
     _bytes: int = 0
     _at: int = 0
@@ -178,10 +180,20 @@ class Shards:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is pending as a shard."""
+        """Write what is pending as a shard.
+
+        :raises Unavailable: when `check` does; what is pending is dropped.
+        """
         self._since = time.monotonic()
         if not self.pending:
             return
+        try:
+            if self.check:
+                self.check()
+        except Unavailable:
+            self.pending.clear()
+            self._closed = True
+            raise
         data = _serialized(self.pending, self.dtype)
         self.pending.clear()
         self._bytes = 0
@@ -244,14 +256,18 @@ class Stored:
 
 
 def opened(
-    facts: Mapping[str, Any], about: Callable[[], Mapping[str, Any]], dtype: str, say: Callable[[str], None]
+    facts: Mapping[str, Any],
+    about: Callable[[], Mapping[str, Any]],
+    dtype: str,
+    say: Callable[[str], None],
+    check: Callable[[], None] | None = None,
 ) -> Shards:
     """What is stored under ``facts``: all that touches a value, as JSON. ``about`` is kept beside it, for people.
 
     :raises UsageError: when the bound of the store is no number.
     """
     name = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
-    return Shards(root() / name, about, dtype, limit(), say)
+    return Shards(root() / name, about, dtype, limit(), say, check)
 
 
 def root() -> Path:

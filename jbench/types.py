@@ -540,9 +540,10 @@ class Card:
 
     ``variant`` holds what was asked for beyond the checkpoint's own settings (settings,
     prompts, dtype); ``unprompted`` the roles for which the model's family has a prompt that
-    was not used. ``given`` is what was typed for it and ``training`` what its files say of its
-    training (see `jbench.manifest`), which are no part of its identity. ``canary`` is the digest of the ids that fixed
-    texts have by its tokenizer here (see `jbench.canary`).
+    was not used. ``digest`` is the sha256 over the files that loading it opens, where there are any. ``given`` is what
+    was typed for it and ``training`` what its files say of its training (see `jbench.manifest`), which are no part of
+    its identity. ``check``, where there are files, raises `Unavailable` once one is no longer what ``digest`` was taken
+    of. ``canary`` is the digest of the ids that fixed texts have by its tokenizer here (see `jbench.canary`).
     """
 
     model: str
@@ -552,9 +553,11 @@ class Card:
     settings: Mapping[str, Any] = field(default_factory=dict)
     variant: Mapping[str, Any] = field(default_factory=dict)
     unprompted: tuple[str, ...] = ()
+    digest: str = ""
     given: str = field(default="", compare=False)
     training: Mapping[str, Any] = field(default_factory=dict, compare=False)
     canary: str = field(default="", compare=False)
+    check: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
 
 @runtime_checkable
@@ -602,6 +605,7 @@ class Reranker(Model, Protocol):
 class Result:
     """One model on one task, everything inside itself (its JSON is the record).
 
+    ``digest`` is that of `Card`, by which rows are told apart; results from before it have none.
     ``host`` is what may differ between two equal results: it is outside equality. So is ``training``,
     what was declared or read of the model's training data: a claim about a model, not about a score.
     """
@@ -612,6 +616,7 @@ class Result:
     kind: str
     model: str
     revision: str
+    digest: str = ""
     adapter: str
     main: str
     scores: dict[str, float]

@@ -94,6 +94,23 @@ def test_revisions_and_variants_are_rows_of_their_own():
     ]
 
 
+def test_rows_are_told_apart_by_all_digits_of_the_digest():
+    short = "local-0123456789ab"
+    digests = [f"0123456789ab{digit * 52}" for digit in "cd"]
+    found = [result("m", "a@x", 0.5 + i / 10, revision=short, digest=d) for i, d in enumerate(digests)]
+    assert [row.label for row in draw(BOARD, found).rows] == ["m @ local-0123456789abd", "m @ local-0123456789abc"]
+
+
+def test_a_revision_from_before_digests_is_marked_beside_one_that_has_a_digest():
+    older = result("m", "a@x", 0.6, revision="local-ffffffffffff")
+    newer = result("m", "a@x", 0.5, revision="local-0123456789ab", digest="0123456789ab" + "c" * 52)
+    assert [row.label for row in draw(BOARD, [older, newer]).rows] == [
+        "m @ local-ffffffff (older revision)",
+        "m @ local-01234567",
+    ]
+    assert [row.label for row in draw(BOARD, [older]).rows] == ["m"]
+
+
 def test_markdown_is_aligned_bold_and_explained():
     assert FORMATS["md"](draw(BOARD, RESULTS)) == (
         "# Two tasks (two.v1, draft)\n\n"

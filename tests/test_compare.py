@@ -104,6 +104,19 @@ def test_a_name_of_several_rows_is_refused_with_their_labels():
     assert named("other", found) == {}
 
 
+def test_results_of_one_commit_from_before_digests_and_since_are_one_row(tmp_path):
+    one, digest = next(iter(LISTED.values())), "0123456789ab" + "c" * 52
+    for name, known in (("before", ""), ("since", digest)):
+        told = replace(one, model="org/name", revision="0" * 40, digest=known, key=name)
+        for i in range(2 if known else 1):
+            path = tmp_path / name / "org" / str(i) / "task.json"
+            path.parent.mkdir(parents=True)
+            path.write_bytes(results.to_json(replace(told, task_version=1 + i)))
+    found = results.located([tmp_path / "before", tmp_path / "since"], print)
+    assert {result.digest for result in found.values()} == {digest}
+    assert len(named("org/name", found)) == 2
+
+
 def test_two_files_of_one_row_that_disagree_are_named():
     path, result = next((p, r) for p, r in LISTED.items() if (r.model, r.task) == ("ngram", "mini-qa@v1"))
     assert named("ngram", {path: result, **result_like(1, path, result)}) == {("mini-qa@v1", 1): (path, result)}

@@ -244,9 +244,9 @@ def test_what_is_written_follows_from_the_ending():
 def test_a_frame_has_a_row_a_score():
     table = frame([JQARA, result(variant={"max_length": 64})])
     assert table.iloc[0].to_dict() == {
-        "model": "cl-nagoya/ruri-small", "revision": "abc", "adapter": "dense", "variant": "", "task": "jqara@test",
-        "task_version": 1, "kind": "reranking", "measure": "ndcg@10", "definition": "ndcg@10/trec-linear",
-        "value": 0.5, "low": 0.25, "high": 0.75,
+        "model": "cl-nagoya/ruri-small", "revision": "abc", "digest": "", "adapter": "dense", "variant": "",
+        "task": "jqara@test", "task_version": 1, "kind": "reranking", "measure": "ndcg@10",
+        "definition": "ndcg@10/trec-linear", "value": 0.5, "low": 0.25, "high": 0.75,
         "exposure": "in-domain, train: arXiv 2409.07737, fine-tuning data: JQaRA 13,824, MIRACL 12,800, Mr.TyDi 7,168 "
         "(no split named) (stated)",
         "unprompted": "", "truncated": 0, "data": "ff", "key": "k1", "jbench": "0.1.0",
@@ -675,7 +675,7 @@ def test_a_table_of_ones_own_comes_back_and_columns_that_are_not_read_are_named(
     said = []
     found = bring(tmp_path / "t.csv", None, tmp_path / "results", said.append)
     assert [(cell.measure, cell.value) for cell in found] == [("ndcg@10", 0.5), ("mrr@10", 0.25)]
-    assert said[0].startswith("t.csv: not read: column revision, adapter, variant, kind, definition, low, high")
+    assert said[0].startswith("t.csv: not read: column revision, digest, adapter, variant, kind, definition, low, high")
 
 
 @pytest.mark.parametrize(

@@ -570,6 +570,77 @@ def test_a_checkpoint_of_the_hub_is_converted_from_weights_that_are_fetched_for_
     assert made.folder == cache_root() / "converted" / "org%2Fname" / COMMIT
 
 
+@pytest.mark.parametrize("revision", [None, "v7"])
+def test_what_an_adapter_is_laid_over_is_fetched_at_its_revision(
+    revision, dense_bert, hub, tmp_path, monkeypatch, no_network
+):
+    local = tiny.adapter(tmp_path / "adapter", dense_bert)
+    named = {"base_model_name_or_path": "org/base", "revision": revision}
+    tiny.adapter(hub.there / "org" / "adapter", dense_bert, **named)
+    shutil.copytree(dense_bert, hub.there / "org" / "base")
+    row, base = fetch([], ["org/adapter"])
+    assert (row.source, base.source) == (f"hub:org/adapter@{COMMIT}", f"hub:org/base@{COMMIT}")
+    assert ("org/base", revision, False) in hub.calls
+    monkeypatch.setenv("JBENCH_OFFLINE", "1")
+    assert scores("org/adapter") == pytest.approx(scores(local), abs=1e-6)
+    known = locate("org/adapter", None).identity
+    assert "base/model.safetensors" in known.files
+    blob = (hub.cache / "models--org--base" / "snapshots" / COMMIT / "model.safetensors").resolve()
+    altered(blob)
+    assert locate("org/adapter", None).identity.digest != known.digest
+
+
+def test_a_base_that_is_not_at_hand_is_one_line(dense_bert, hub, monkeypatch, no_network):
+    tiny.adapter(hub.there / "org" / "adapter", dense_bert, base_model_name_or_path="org/base")
+    hub.download("org/adapter", revision=None, local_files_only=False)
+    monkeypatch.setenv("JBENCH_OFFLINE", "1")
+    with pytest.raises(Unavailable, match=r"^org/base is not in the hub cache and the network is off; .*jbench fetch"):
+        open_model("org/adapter")
+
+
+CODE_FROM_ELSEWHERE = """
+import json, sys
+from jbench import open_model
+from jbench.fetch import fetch
+from jbench.models.options import Options
+
+model = open_model(sys.argv[1], Options(trust_remote_code=True))
+scores = model.score([("雨が降る", "雨だ"), ("犬", "株価")], ("sts", "sts")).tolist()
+files = sorted(model.weights.checkpoint.identity.files)
+print(json.dumps([scores, model.card.digest, files, [row.source for row in fetch([], sys.argv[1:2])]]))
+"""
+
+
+def test_code_that_lies_in_another_repository_is_part_of_the_checkpoint(bare_bert, tmp_path):
+    folder = tiny.own_code(tmp_path / "mine", bare_bert, repo="org/code")
+    cache = tmp_path / "hub" / "hub" / "models--org--code"
+    (cache / "refs").mkdir(parents=True)
+    (cache / "refs" / "main").write_text(COMMIT)
+    code = cache / "snapshots" / COMMIT
+    code.mkdir(parents=True)
+
+    def run():
+        done = subprocess.run(
+            [sys.executable, "-c", CODE_FROM_ELSEWHERE, str(folder)], capture_output=True, text=True, check=False,
+            env={**os.environ, "HF_HOME": str(tmp_path / "hub"), "JBENCH_OFFLINE": "1", "HF_HUB_OFFLINE": "1"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    for name, text in tiny.OWN_CODE.items():
+        (code / name).write_text(text)
+    (code / "unused.py").write_text("")
+    figures, digest, files, sources = run()
+    assert [name for name in files if name.startswith("org/")] == [
+        f"org/code--{name}" for name in sorted(tiny.OWN_CODE)
+    ]
+    assert sources == [f"local:mine@{locate(str(folder), None).revision}", f"hub:org/code@{COMMIT}"]
+    (code / "part.py").write_text("SCALE = -1.0\n")
+    again = run()
+    assert again[1] != digest
+    assert again[0] == pytest.approx(figures, abs=1e-6)  # of opposite vectors
+
+
 def test_without_network_what_was_not_fetched_is_one_line(dense_bert, hub, monkeypatch, no_network):
     pickled(dense_bert, hub.there / "org" / "bin")
     list(fetch([], ["org/bin"]))

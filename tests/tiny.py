@@ -356,4 +356,49 @@ def bge_m3(folder: Path, pickled: bool = True) -> Path:
     if pickled:
         torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
         (folder / "model.safetensors").unlink()
+
+
+def adapter(folder: Path, base: Path, seed: int = 1, **config: object) -> Path:
+    """A LoRA adapter over ``base``, a saved dense model, whose tokenizer and modules lie in the adapter's folder."""
+    import torch
+    from safetensors.torch import save_file
+
+    shutil.copytree(base, folder, ignore=shutil.ignore_patterns("*.safetensors", "README.md"))
+    (folder / "config.json").unlink()
+    torch.manual_seed(seed)
+    parts = [f"encoder.layer.{layer}.attention.self.{part}" for layer in (0, 1) for part in ("query", "value")]
+    weights = {
+        f"base_model.model.{part}.lora_{side}.weight": torch.randn(*shape) * 0.3
+        for part in parts
+        for side, shape in (("A", (4, 32)), ("B", (32, 4)))
+    }
+    save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    record = {"peft_type": "LORA", "task_type": "FEATURE_EXTRACTION", "base_model_name_or_path": str(base), "r": 4}
+    told = {**record, "lora_alpha": 16, "target_modules": ["query", "value"], "inference_mode": True, **config}
+    (folder / "adapter_config.json").write_text(json.dumps(told))
+    return folder
+
+
+OWN_CODE = {
+    "conf_x.py": "from transformers import BertConfig\n\n\nclass Conf(BertConfig):\n    model_type = 'own_x'\n",
+    "mod_x.py": (
+        "from transformers import BertModel\n\nfrom .conf_x import Conf\nfrom .part import SCALE\n\n\n"
+        "class Enc(BertModel):\n    config_class = Conf\n\n    def forward(self, *args, **kwargs):\n"
+        "        out = super().forward(*args, **kwargs)\n"
+        "        out.last_hidden_state = out.last_hidden_state * SCALE\n        return out\n"
+    ),
+    "part.py": "SCALE = 1.0\nNAMED = 'words/table.json'\n",
+}
+
+
+def own_code(folder: Path, bare: Path, repo: str = "") -> Path:
+    """``bare`` with a mean over its tokens, whose classes are its own, or those of another repository."""
+    sentence_transformer(folder, bare, pooling_mode="mean")
+    config = json.loads((folder / "config.json").read_text())
+    before = f"{repo}--" if repo else ""
+    named = {"AutoConfig": f"{before}conf_x.Conf", "AutoModel": f"{before}mod_x.Enc"}
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "own_x", "auto_map": named}))
+    if not repo:
+        for name, text in OWN_CODE.items():
+            (folder / name).write_text(text)
     return folder

@@ -12,8 +12,8 @@ from jbench.types import Result
 
 
 def row_of(result: Result) -> bytes:
-    """The same bytes for two results of one row: one model at one revision with one set of settings."""
-    return canonical([result.model, result.revision, result.adapter, result.settings, result.variant])
+    """The same bytes for two results of one row: one model of the same files with one set of settings."""
+    return canonical([result.model, result.digest or result.revision, result.adapter, result.settings, result.variant])
 
 
 def labels(ones: Sequence[Result]) -> list[str]:
@@ -21,12 +21,21 @@ def labels(ones: Sequence[Result]) -> list[str]:
     named = []
     for one in ones:
         namesakes = [other for other in ones if other.model == one.model]
-        revision = _told_apart(one.revision, {other.revision for other in namesakes})
-        twins = [o for o in namesakes if (o.revision, o.variant) == (one.revision, one.variant)]
+        revision = _told_apart(full_revision(one), {full_revision(other) for other in namesakes})
+        twins = [o for o in namesakes if (full_revision(o), o.variant) == (full_revision(one), one.variant)]
         told = {key: _said(one, key) for key in ("adapter", *one.settings) if len({_said(o, key) for o in twins}) > 1}
-        aside = _variant({**told, **one.variant})
+        # Before digests a revision was taken of all files in a folder.
+        older = not one.digest and one.revision.startswith("local-") and any(other.digest for other in namesakes)
+        aside = ", ".join(filter(None, ("older revision" if older else "", _variant({**told, **one.variant}))))
         named.append(one.model + revision + (f" ({aside})" if aside else ""))
     return named
+
+
+def full_revision(result: Result) -> str:
+    """The revision with all digits of the digest, where there is one: no two rows of a model share it."""
+    if result.digest and result.revision == f"local-{result.digest[:12]}":
+        return f"local-{result.digest}"
+    return f"{result.revision}-{result.digest}" if result.digest else result.revision
 
 
 def _told_apart(revision: str, revisions: set[str]) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 COLUMNS = (
-    *("model", "revision", "adapter", "variant", "task", "task_version", "kind", "measure", "definition"),
+    *("model", "revision", "digest", "adapter", "variant", "task", "task_version", "kind", "measure", "definition"),
     *("value", "low", "high", "exposure", "unprompted", "truncated", "data", "key", "jbench", "created"),
 )
 
@@ -53,9 +53,9 @@ def frame(results: Iterable[Result], tasks: Mapping[str, Task] | None = None) ->
     """One row a score, as a pandas DataFrame.
 
     ``value`` is a fraction, ``low`` and ``high`` the smallest and largest that another order of ties
-    could give (empty where it gives none), ``variant`` JSON, ``data`` the sha256 of the data, ``key``
-    that of the computation, ``exposure`` what `seen` says. ``tasks`` (by id; the package's own unless
-    given) tell where a task's data comes from.
+    could give (empty where it gives none), ``variant`` JSON, ``digest`` the sha256 over the checkpoint's files (empty
+    where it has none), ``data`` that of the data, ``key`` that of the computation, ``exposure`` what `seen` says.
+    ``tasks`` (by id; the package's own unless given) tell where a task's data comes from.
     """
     import pandas as pd
 
@@ -66,7 +66,16 @@ def frame(results: Iterable[Result], tasks: Mapping[str, Task] | None = None) ->
 
 def _rows(result: Result, task: Task | None) -> list[tuple[Any, ...]]:
     variant = orjson.dumps(result.variant, option=orjson.OPT_SORT_KEYS).decode() if result.variant else ""
-    who = (result.model, result.revision, result.adapter, variant, result.task, result.task_version, result.kind)
+    who = (
+        result.model,
+        result.revision,
+        result.digest,
+        result.adapter,
+        variant,
+        result.task,
+        result.task_version,
+        result.kind,
+    )
     low_high = {measure: result.ties.get(measure, (None, None)) for measure in result.scores}
     cut = result.counts.get("truncated", 0)
     whence = (seen(result, task), " ".join(result.unprompted), cut, str(result.data.get("sha256", "")), result.key)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from jbench.models.identity import Identity
 from jbench.models.templates import template_of
 from jbench.types import Unavailable, UsageError
 
@@ -59,7 +60,8 @@ class Checkpoint:
     """``model`` and ``revision`` are its identity; ``folder`` where its files lie.
 
     ``hub_id`` is set for a checkpoint of the hub, whatever it is called; ``given`` is what was
-    typed. The folder of a converted checkpoint is the conversion's, its identity the original's.
+    typed. The folder of a converted checkpoint is the conversion's, its revision the original's, which lies in
+    ``original``. ``identity`` holds the files that loading it opens, as they were when the revision was taken.
     """
 
     model: str
@@ -67,6 +69,8 @@ class Checkpoint:
     folder: Path
     hub_id: str | None = None
     given: str = ""
+    original: Path | None = None
+    identity: Identity = field(default_factory=Identity, compare=False, repr=False)
 
     def read(self, name: str) -> dict[str, Any]:
         """A JSON file of the checkpoint, empty when there is none.
@@ -278,7 +282,7 @@ class Checkpoint:
         from huggingface_hub import metadata_load
 
         try:
-            found = (metadata_load(self.folder / "README.md") or {}).get("base_model")
+            found = (metadata_load((self.original or self.folder) / "README.md") or {}).get("base_model")
         except Exception:  # no card, or one that nobody can read, names no base
             return None
         first = found[0] if isinstance(found, list) and found else found

@@ -396,26 +396,40 @@ def _card(adapter: str, shown: str, options: Options, parts: Mapping[str, Model]
         name: {
             "model": card.model,
             "revision": card.revision,
+            **_digest(card),
             "adapter": card.adapter,
             "prompts": dict(card.prompts),
             "settings": dict(card.settings),
         }
         for name, card in cards.items()
     }
-    who = json.dumps([[card.model, card.revision, card.adapter] for card in cards.values()] + [numbers], sort_keys=True)
+    told = [[card.model, card.revision, card.adapter, *_digest(card).values()] for card in cards.values()]
+    who = hashlib.sha256(json.dumps([*told, numbers], sort_keys=True).encode()).hexdigest()
+
+    def check() -> None:
+        for card in cards.values():
+            if card.check:
+                card.check()
+
     variant = {f"{card.model} {key}": value for card in cards.values() for key, value in _flat(card.variant).items()}
     if options.name:  # a name of one's own must not hide what comes first
         variant["is"] = shown
     return Card(
         options.name or shown,
-        f"{adapter}-{hashlib.sha256(who.encode()).hexdigest()[:12]}",
+        f"{adapter}-{who[:12]}",
         adapter,
         settings={**held, **numbers, "dtype": "float32", "adapter_revision": REVISION},
         variant=variant,
         unprompted=tuple(sorted({role for card in cards.values() for role in card.unprompted})),
+        digest=who if any(card.digest for card in cards.values()) else "",
         training={"parts": [part for card in cards.values() for part in _trained(card)]},
         canary="+".join(card.canary for card in cards.values() if card.canary),
+        check=check,
     )
+
+
+def _digest(card: Card) -> dict[str, str]:
+    return {"digest": card.digest} if card.digest else {}
 
 
 def _trained(card: Card) -> list[dict[str, Any]]:

@@ -20,7 +20,9 @@ from pathlib import Path
 from jbench.cache import file_sha256
 from jbench.files import locked, write, writing_folder
 from jbench.models.checkpoint import TOKEN_HEADS, Checkpoint
-from jbench.models.locate import CONVERTER, SKIPPED, checkpoint_files, conversion, is_converted, snapshot
+from jbench.models.hub import PICKLED, SKIPPED, snapshot
+from jbench.models.locate import CONVERTER, checkpoint_files, conversion, converted, is_converted
+from jbench.models.opened import opened
 from jbench.source import offline
 from jbench.types import Unavailable
 
@@ -40,7 +42,7 @@ def convert(original: Checkpoint) -> Checkpoint:
     target = conversion(original)
     if not is_converted(original):
         if original.hub_id:
-            snapshot(original.hub_id, original.revision, pickled=True)
+            snapshot(original.hub_id, original.revision, only=PICKLED)
         files = {name: made for path in original.pickled() for name, made in _files_of(original, path).items()}
         files |= {name: f"{Path(name).stem}.safetensors" for name in original.pickled_heads()}
         with locked(target):
@@ -49,7 +51,7 @@ def convert(original: Checkpoint) -> Checkpoint:
                 with writing_folder(target) as folder:
                     _fill(folder, original, files)
                     replace(original, folder=folder).check_weights()
-    return replace(original, folder=target)
+    return converted(original)
 
 
 def _files_of(original: Checkpoint, path: str) -> dict[str, str]:
@@ -77,7 +79,8 @@ def _fill(folder: Path, original: Checkpoint, files: Mapping[str, str]) -> None:
             raise Unavailable(f"{original.model}: {made} would be written outside the checkpoint")
     homes = {Path(made).parent for made in files.values()}
     left_out = {(home / index).as_posix() for home in homes for index in (_INDEX, _MADE_INDEX)}
-    for path in checkpoint_files(original.folder):
+    inside = [path for path in opened(original).values() if path.is_relative_to(original.folder)]  # hidden ones too
+    for path in dict.fromkeys([*checkpoint_files(original.folder), *inside]):
         name = path.relative_to(original.folder).as_posix()
         if name not in left_out and not any(fnmatch(name, pattern) for pattern in SKIPPED):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

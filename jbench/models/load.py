@@ -112,7 +112,7 @@ def _open(string: str, options: Options) -> Model:
 def _checkpoint(where: str, chosen: str | None, options: Options) -> Model:
     from jbench.models.locate import locate
 
-    checkpoint = locate(where, options.name)
+    checkpoint = locate(where, options.name, options.trust_remote_code)
     if chosen:
         kind, sign = chosen, "as asked"
     else:

@@ -1,31 +1,24 @@
-"""Where a checkpoint lies and which revision it is: a folder, the hub's cache, or what was converted."""
+"""Where a checkpoint lies: a folder, the hub's cache, or what was converted."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from jbench.cache import cache_root, file_sha256, known_sha256, remembered
+from jbench.cache import cache_root, known_sha256
 from jbench.files import safe_name
-from jbench.models.checkpoint import TOKEN_HEADS, Checkpoint
-from jbench.source import offline, reason
+from jbench.models.checkpoint import Checkpoint
+from jbench.models.hub import HUB_ID, snapshot
+from jbench.models.identity import digest_of, identify
+from jbench.models.opened import opened
 from jbench.types import Unavailable, UsageError
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _SHIPPED = Path(__file__).parent.parent / "assets" / "models"
 CONVERTER = 2
 """Rises when the same weights would give another conversion."""
-SKIPPED = ("*.bin", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.pt", "*.gguf", "openvino/*", "onnx/*")
-_PICKLED = (
-    *(f"{folder}pytorch_model{ending}" for folder in ("", "*/") for ending in (".bin", "-*-of-*.bin")),
-    *(f"{head}.pt" for head in TOKEN_HEADS),
-)
 
 
 def shipped() -> tuple[str, ...]:
@@ -33,8 +26,10 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in _SHIPPED.glob("*/config.json")))
 
 
-def locate(string: str, name: str | None) -> Checkpoint:
+def locate(string: str, name: str | None, trusted: bool = False) -> Checkpoint:
     """Find ``./dir``, ``org/name``, ``org/name@revision`` or one of `shipped`; a hub checkpoint is fetched.
+
+    ``trusted``: code of its own is to be run, so that it is part of what the checkpoint is.
 
     :raises UsageError: when the string is neither a folder nor a hub id.
     :raises Unavailable: when the checkpoint is not to be had.
@@ -55,14 +50,16 @@ def locate(string: str, name: str | None) -> Checkpoint:
         folder = _SHIPPED / string
     if folder.is_dir():
         folder = folder.resolve()
-        return _converted(Checkpoint(name or folder.name, f"local-{_fingerprint(folder)[:12]}", folder, given=string))
+        if not any(checkpoint_files(folder)):
+            raise Unavailable(f"checkpoint folder {folder} is empty")
+        return _identified(Checkpoint(name or folder.name, "", folder, given=string), trusted)
     if here:
         raise Unavailable(f"checkpoint folder {string} does not exist")
-    if not _HUB_ID.fullmatch(string):
+    if not HUB_ID.fullmatch(string):
         raise UsageError(f"unknown model {string!r}; a checkpoint is org/name or ./folder")
     repo, _, revision = string.partition("@")
     found = snapshot(repo, revision or None)
-    return _converted(Checkpoint(name or repo, found.name, found, hub_id=repo, given=string))
+    return _identified(Checkpoint(name or repo, found.name, found, hub_id=repo, given=string), trusted)
 
 
 def conversion(original: Checkpoint) -> Path:
@@ -80,47 +77,29 @@ def is_converted(original: Checkpoint) -> bool:
         files = {made / name: sha256 for name, sha256 in record["written"].items()}
         # What was read need not be kept.
         files |= {kept / name: sha256 for name, sha256 in record["read"].items() if (kept / name).is_file()}
+        # What was copied must still be what it was copied from.
+        files |= {made / name: file.sha256 for name, file in original.identity.files.items() if (made / name).is_file()}
         return record["converter"] == CONVERTER and all(known_sha256(file) == sha for file, sha in files.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
-def _converted(original: Checkpoint) -> Checkpoint:
-    use = (original.pickled() or original.pickled_heads()) and is_converted(original)
-    return replace(original, folder=conversion(original)) if use else original
+def converted(original: Checkpoint, trusted: bool = False) -> Checkpoint:
+    """The conversion of a checkpoint, where it has pickled weights and was converted; else the checkpoint itself."""
+    if not (original.pickled() or original.pickled_heads()) or not is_converted(original):
+        return original
+    made = replace(original, folder=conversion(original), original=original.folder)
+    # Which weights these are the original's say, as they were read.
+    read = json.loads((made.folder / "converted.json").read_text(encoding="utf-8"))["read"]
+    digest = digest_of({name: file.sha256 for name, file in original.identity.files.items()} | read)
+    return replace(made, identity=replace(identify(made.model, opened(made, trusted)), digest=digest))
 
 
-def snapshot(repo: str, revision: str | None, pickled: bool = False) -> Path:
-    """The folder of a hub checkpoint, fetched unless it is at hand; ``pickled`` fetches those weights alone.
-
-    :raises Unavailable: when it is not to be had.
-    """
-    from huggingface_hub import snapshot_download
-
-    chosen: dict[str, Any] = {"allow_patterns": _PICKLED} if pickled else {"ignore_patterns": SKIPPED}
-    try:
-        return Path(snapshot_download(repo, revision=revision, local_files_only=offline(), **chosen))
-    except Exception as error:  # the hub's client raises many kinds; each means "not to be had"
-        at = f"{repo}@{revision}" if revision else repo
-        where = "not in the hub cache and the network is off" if offline() else f"not to be had ({reason(error)})"
-        raise Unavailable(f"{at} is {where}; on a machine with network, `jbench fetch {at}` fills the cache") from error
-
-
-def _fingerprint(folder: Path) -> str:
-    """Sha256 over relative paths and contents, remembered by path, size, mtime and inode."""
-    files = sorted(checkpoint_files(folder))
-    if not files:
-        raise Unavailable(f"checkpoint folder {folder} is empty")
-    stats = [(p.relative_to(folder).as_posix(), p.stat()) for p in files]
-    state = [[name, s.st_size, s.st_mtime_ns, s.st_ino] for name, s in stats]
-
-    def compute() -> str:
-        sha = hashlib.sha256()
-        for (name, _), path in zip(stats, files, strict=True):
-            sha.update(f"{name}\0{file_sha256(path)}\n".encode("utf-8", "surrogatepass"))
-        return sha.hexdigest()
-
-    return remembered(folder, state, compute)
+def _identified(checkpoint: Checkpoint, trusted: bool) -> Checkpoint:
+    """The same with its identity; a folder of one's own gets its revision from it."""
+    identity = identify(checkpoint.model, opened(checkpoint, trusted))
+    revision = checkpoint.revision or f"local-{identity.digest[:12]}"
+    return converted(replace(checkpoint, revision=revision, identity=identity), trusted)
 
 
 def checkpoint_files(folder: Path) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 from unittest import mock
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from jbench.cache import recalled
 from jbench.models import reading
 from jbench.models.checkpoint import Checkpoint
+from jbench.models.opened import loading
 from jbench.models.own_code import check_class, check_code, own_code
 from jbench.types import ROLES, Unavailable, UsageError
 
@@ -170,15 +172,16 @@ def _asked(checkpoint: Checkpoint, make: Make, trusted: bool) -> Facts:
         "trust_remote_code": trusted,
         "local_files_only": True,
     }
-    folder = str(checkpoint.folder)
     with quietly():
         try:
-            if own:
-                module = make(folder, "cpu", arguments).eval()
-            else:
-                verdicts = reading.judged(checkpoint, trusted)
-                with _without_weights(), reading.read_by_files(checkpoint, verdicts):
-                    module = make(folder, "meta", arguments)
+            with loading(checkpoint, trusted) as folder:
+                if own:
+                    module = make(str(folder), "cpu", arguments).eval()
+                else:
+                    verdicts = reading.judged(checkpoint, trusted)
+                    there = replace(checkpoint, folder=folder)
+                    with _without_weights(), reading.read_by_files(there, verdicts):
+                        module = make(str(folder), "meta", arguments)
         except (Unavailable, UsageError):
             raise
         except Exception as error:  # a checkpoint can be broken in as many ways as it has files

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from threading import RLock
@@ -21,6 +21,7 @@ from jbench.encode import TOKENS_PER_BATCH, Encoder, Reader, Tally, Tokenized
 from jbench.models import reading, segment, tokens, windows
 from jbench.models.checkpoint import Checkpoint
 from jbench.models.module import LIBRARIES, Facts, all_parts, cannot_load, counts_padding, quietly
+from jbench.models.opened import loading
 from jbench.models.options import DTYPES, Options
 from jbench.models.own_code import check_code
 from jbench.models.prompts import namesake, resolve
@@ -140,8 +141,7 @@ def card(
         if verdict.difference:
             how = f"read as {verdict.source} says, the library reads otherwise: {verdict.difference}"
             options.say(f"{checkpoint.model}: {how}")
-    training = manifest.of_checkpoint(checkpoint.folder, options.say)
-    given = checkpoint.given
+    training = manifest.of_checkpoint(checkpoint.original or checkpoint.folder, options.say)
     canary = "+".join(verdict.canary for verdict in verdicts.values() if verdict.canary)
     return Card(
         checkpoint.model,
@@ -151,9 +151,11 @@ def card(
         settings,
         variant,
         unprompted,
-        given,
-        training,
-        canary,
+        checkpoint.identity.digest,
+        given=checkpoint.given,
+        training=training,
+        canary=canary,
+        check=checkpoint.identity.check,
     )
 
 
@@ -224,10 +226,17 @@ class Weights:
         for name in more:
             with suppress(PackageNotFoundError):
                 versions[name] = version(name)
-        facts = {"revision": card.revision, "adapter": card.adapter, "settings": settings, "versions": versions}
-        return opened(
-            facts, lambda: {"model": card.model, **facts, **self.sizes}, card.settings["dtype"], self.options.say
-        )
+        facts = {
+            "digest": card.digest or card.revision,
+            "adapter": card.adapter,
+            "settings": settings,
+            "versions": versions,
+        }
+
+        def about() -> dict[str, Any]:
+            return {"model": card.model, "revision": card.revision, **facts, **self.sizes}
+
+        return opened(facts, about, card.settings["dtype"], self.options.say, card.check)
 
     @property
     def _cuts_words(self) -> bool:
@@ -293,8 +302,12 @@ class Weights:
         try:
             prompts = tuple(self.card.prompts.values())
             verdicts = reading.judged(self.checkpoint, self.options.trust_remote_code, prompts)
-            with quietly(), reading.read_by_files(self.checkpoint, verdicts):
-                module = self.make(str(self.checkpoint.folder), device, arguments)
+            with (
+                quietly(),
+                loading(self.checkpoint, self.options.trust_remote_code) as folder,
+                reading.read_by_files(replace(self.checkpoint, folder=folder), verdicts),
+            ):
+                module = self.make(str(folder), device, arguments)
             _check_complete(self.checkpoint, module)
             for part in all_parts(module):
                 if isinstance(part, Transformer) and part.tokenizer is not None:
