@@ -224,7 +224,7 @@ def test_both_sides_of_a_sentence_pair_are_stored(precision, dense_bert):
         low, high = both.min(0), both.max(0)
         back = (quantize_embeddings(both, "int8").astype(np.float64) + 128) * (high - low) / 255 + low
     else:
-        back = np.unpackbits(quantize_embeddings(both, "ubinary"), axis=1).astype(np.float64)
+        back = 2 * np.unpackbits(quantize_embeddings(both, "ubinary"), axis=1).astype(np.float64) - 1
     unit = back / np.linalg.norm(back, axis=1, keepdims=True)
     model = open_model(str(dense_bert), settings(precision=precision))
     mine = model.score(list(zip(left, right, strict=True)), ("sts", "sts"))

@@ -19,7 +19,7 @@ from jbench.published import FAMILIES, grid
 from jbench.published.runs import RunFile, RunFiles, run_files
 from jbench.registry import own_tasks
 from jbench.reproduce import published, reproduce, tally
-from jbench.reproduce.cell import Computed, Printed, Setting, compared
+from jbench.reproduce.cell import NEAR_BY, Computed, Printed, Setting, compared
 from jbench.reproduce.measure import Asked
 from jbench.results import to_json
 from jbench.types import Collection, Pairs, Result, Unavailable, UsageError, silent
@@ -65,16 +65,16 @@ def counted(cells):
     return [tuple(row.values()) for row in tally(cells)]
 
 
-#    source            class             cells equal inside outside without a reason
+#    source            class             cells equal inside near outside without a reason
 DERIVED = [
-    ("simcse", "derived", 389, 386, 3, 0, 0),
-    ("jacolbert", "derived", 5, 1, 1, 3, 0),
-    ("jacolbert-card", "derived", 27, 22, 2, 3, 0),
-    ("ruri", "derived", 22, 20, 2, 0, 0),
-    ("ruri-card", "derived", 60, 60, 0, 0, 0),
-    ("jmteb-v1", "derived", 29, 29, 0, 0, 0),
+    ("simcse", "derived", 389, 386, 3, 0, 0, 0),
+    ("jacolbert", "derived", 5, 1, 1, 0, 3, 0),
+    ("jacolbert-card", "derived", 27, 22, 2, 0, 3, 0),
+    ("ruri", "derived", 22, 20, 2, 0, 0, 0),
+    ("ruri-card", "derived", 60, 60, 0, 0, 0, 0),
+    ("jmteb-v1", "derived", 29, 29, 0, 0, 0, 0),
 ]
-ROUNDED = [("simcse", "rounded", 108, 108, 0, 0, 0), ("jacolbert-card", "rounded", 81, 75, 0, 6, 0)]
+ROUNDED = [("simcse", "rounded", 108, 108, 0, 0, 0, 0), ("jacolbert-card", "rounded", 81, 75, 0, 0, 6, 0)]
 NEITHER = {
     "simcse": 228, "jacolbert": 126, "dvsb-2024": 112, "ruri": 75, "jmteb-v1": 464, "jqara": 74, "jacwir": 68,
     "jee": 104, "mteb": 525, "bm25": 8,
@@ -215,6 +215,26 @@ def test_what_cannot_be_computed_says_what_it_would_take(model, task, measure, s
 def test_a_figure_may_be_off_by_half_a_unit_and_by_what_ties_can_do(text, value, low, high, verdict):
     cell = compared(printed(text=text), Computed(value, low, high, "here", "measured"))
     assert (cell.verdict, cell.unexplained) == (verdict, verdict == "outside")
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict", "distance"),
+    [
+        (0.83004, "equal", 0.00004),
+        (0.83014, "near", 0.00014),  # half a unit and 1e-4 are .00015
+        (0.83016, "outside", 0.00016),
+        (0.82986, "near", -0.00014),
+    ],
+)
+def test_the_figure_of_a_model_run_here_may_be_near(value, verdict, distance):
+    ran = Computed(value, value, value, "here", "measured", NEAR_BY)
+    cell = compared(printed(text="0.8300"), ran)
+    assert (cell.verdict, cell.as_dict()["distance"]) == (verdict, pytest.approx(distance))
+    assert cell.of_model
+    # A run file is not run here: its numbers are the same everywhere.
+    assert compared(printed(text="0.8300"), replace(ran, near=0.0)).verdict == (
+        "equal" if verdict == "equal" else "outside"
+    )
 
 
 @pytest.mark.parametrize(("text", "verdict"), [("5e-5, 512", "equal"), ("5e-5, 256", "outside")])
@@ -451,8 +471,8 @@ def test_the_verb_prints_json_alone_and_the_counts_by_source_and_class(nowhere):
     found = json.loads(done.stdout)
     assert done.exit_code == 0
     assert list(found) == ["counts", "cells"]
-    derived = {"equal": 29, "inside": 0, "outside": 0, "without a reason": 0}
-    missing = {"equal": 0, "inside": 0, "outside": 0, "without a reason": 0}
+    derived = {"equal": 29, "inside": 0, "near": 0, "outside": 0, "without a reason": 0}
+    missing = {"equal": 0, "inside": 0, "near": 0, "outside": 0, "without a reason": 0}
     assert found["counts"] == [
         {"source": "jmteb-v1", "class": "derived", "cells": 29, **derived},
         {"source": "jmteb-v1", "class": "not computable", "cells": 464, **missing},
@@ -473,7 +493,7 @@ def test_the_verb_shows_people_counts_what_lies_outside_and_what_is_missing(nowh
     done = jbench("jacolbert")
     assert done.exit_code == 0
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert ["jacolbert", "derived", "5", "1", "1", "3", "0"] in rows
+    assert ["jacolbert", "derived", "5", "1", "1", "0", "3", "0"] in rows
     assert "misprint: the mean of the table's own .978, .645 and .821 is .815" in done.stdout
     assert ["117", "the", "checkpoint:"] in [row[:3] for row in rows]
 
@@ -583,8 +603,8 @@ def test_a_model_that_fails_is_said_and_costs_no_other(checkpoints):
     assert second.model == "sentence-transformers/LaBSE"
 
 
-#    source   class       cells equal inside outside without a reason
-MEASURED = [("ruri", "measured", 7, 6, 1, 0, 0), ("jqara", "measured", 52, 10, 42, 0, 0)]
+#    source   class       cells equal inside near outside without a reason
+MEASURED = [("ruri", "measured", 7, 6, 1, 0, 0, 0), ("jqara", "measured", 52, 10, 42, 0, 0, 0)]
 
 
 @pytest.mark.long

@@ -59,12 +59,19 @@ def in_windows(text, window, overlap):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from(LETTERS), st.integers(1, 200)), min_size=1, max_size=60),
+    st.lists(st.tuples(st.sampled_from(LETTERS), st.integers(1, 25)), min_size=1, max_size=200),
     st.sampled_from([(400, 100), (700, 150), (2000, 500)]),
 )
 def test_the_words_are_those_of_one_piece(parts, sizes):
-    text = "".join(letters * times for letters, times in parts)[:20_000]
+    # No row of letters of one kind is longer than the overlap.
+    text = "。".join(letters * times for letters, times in parts)[:20_000]
     assert in_windows(text, *sizes) == whole(text)
+
+
+@pytest.mark.parametrize("letters", ["ｱｲｳ", "a", "漢", "internationalisation", "0", " a"])
+def test_twenty_thousand_letters_of_any_kind_are_one_piece(letters):
+    text = ("ア" + letters * 20_000)[:20_000]
+    assert TOKENIZERS["mecab"](text) == whole(text)
 
 
 @pytest.mark.parametrize("length", [399, 400, 401, 800, 5_000, 20_000])

@@ -6,12 +6,15 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jbench.cli.claims import claims
 from jbench.cli.common import RESULTS, Json, ResultDirs, ending, print_json, print_rows, roots, teller
+
+if TYPE_CHECKING:
+    from jbench.reproduce.cell import Cell
 
 UNEXPLAINED = 1
 
@@ -96,13 +99,27 @@ def reproduce(
     else:
         rows = tally(found)
         print_rows(rows, json, tuple(rows[0]))
-        if outside := [{**cell.as_dict(), "computed": cell.shown} for cell in found if cell.verdict == OUTSIDE]:
-            typer.echo("\noutside")
-            print_rows(outside, json, ("source", "model", "task", "measure", "published", "computed", "reason"))
+        listed = {
+            "of models that were run here": [cell for cell in found if cell.of_model],
+            "outside": [cell for cell in found if cell.verdict == OUTSIDE and not cell.of_model],
+        }
+        for title, cells in listed.items():
+            if cells:
+                typer.echo(f"\n{title}")
+                print_rows([_row(cell) for cell in cells], json, _COLUMNS)
         if needs := Counter(cell.reason for cell in found if cell.computed is None):
             typer.echo("\nnot computable here: what it would take")
             print_rows([{"cells": n, "needs": reason} for reason, n in needs.most_common()], json, ("cells", "needs"))
     raise ending(failed | ({UNEXPLAINED} if open_ else set()))
+
+
+_COLUMNS = ("source", "model", "task", "measure", "published", "computed", "distance", "verdict", "reason")
+
+
+def _row(cell: Cell) -> dict[str, Any]:
+    """A cell for people."""
+    distance = "" if cell.distance is None else f"{cell.distance:+.2g}"
+    return {**cell.as_dict(), "computed": cell.shown, "distance": distance}
 
 
 def _refuse(asked: Mapping[str, object], what: str) -> None:

@@ -140,7 +140,9 @@ class Dense:
         vectors = self._comparable(vectors)
         stored = Quantised.learnt(self._precision, [vectors])
         self._hold(stored, len(vectors))
-        return stored.read_back(stored.encode(vectors))
+        read = stored.read_back(stored.encode(vectors))
+        # Bits as 1 and -1: with 0 for -1 the pairs of one query would keep their order, but not those of several.
+        return 2 * read - 1 if stored.precision == "binary" else read
 
     def _search_stored(self, queries: Texts, asked: Float32, documents: Texts, k: int) -> Run:
         """Search over documents as they are stored, and beside it by float32, for what of its best is kept."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from jbench.published import FAMILIES, cells
 from jbench.registry import own_tasks
-from jbench.reproduce.cell import EQUAL, INSIDE, KINDS, OUTSIDE, Cell, Computed, Printed, Setting, compared
+from jbench.reproduce.cell import KINDS, VERDICTS, Cell, Computed, Printed, Setting, compared
 from jbench.reproduce.means import of_parts
 from jbench.reproduce.measure import DIFFERS, Asked, Scores, comparable, of_results, of_runs, runnable
 from jbench.reproduce.simcse import RANKING, SETTING, of_grid, placed, tables
@@ -101,7 +101,7 @@ def tally(found: Sequence[Cell]) -> list[dict[str, Any]]:
             "source": source,
             "class": kind,
             "cells": by_kind[source, kind],
-            **{verdict: verdicts[source, kind, verdict] for verdict in (EQUAL, INSIDE, OUTSIDE)},
+            **{verdict: verdicts[source, kind, verdict] for verdict in VERDICTS},
             "without a reason": open_[source, kind],
         }
         for source in FAMILIES

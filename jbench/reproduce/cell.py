@@ -9,7 +9,14 @@ from jbench.published import PublishedCell
 
 MEASURED, DERIVED, ROUNDED, NOT_COMPUTABLE = KINDS = ("measured", "derived", "rounded", "not computable")
 """From runs or models; recomputed from finer figures; the same figure, elsewhere with more decimals; none, here."""
-EQUAL, INSIDE, OUTSIDE = "equal", "inside", "outside"
+EQUAL, INSIDE, NEAR, OUTSIDE = VERDICTS = ("equal", "inside", "near", "outside")
+NEAR_BY = 1e-4
+"""How far from what was printed the figure of a model that was run here may lie and still be *near*.
+
+Another batch or another library moved a float32 model's Spearman by 6e-7 to 6e-6 (all-MiniLM-L6-v2 and
+multilingual-e5-small against mteb, ``nox -s real``, whose referees are held to the same 1e-4); another pooling moved
+it by 3e-3 and more.
+"""
 UNEXPLAINED = "no reason known"
 _MISPRINT = "misprint: "
 _BINARY = 1e-9  # what binary fractions add to a difference of decimal ones
@@ -55,7 +62,8 @@ class Printed:
 class Computed:
     """A figure computed here, the smallest and largest that it could be, what it was made from and how.
 
-    It could be another where documents tie, or where the figures that it was made from are rounded.
+    It could be another where documents tie, or where the figures that it was made from are rounded. ``near`` is how far
+    beyond it may still be the same model's: `NEAR_BY` of a model that was run here, 0 of all else.
     """
 
     value: float
@@ -63,6 +71,7 @@ class Computed:
     high: float
     made_from: str
     kind: str
+    near: float = 0.0
 
     @classmethod
     def about(cls, value: float, slack: float, made_from: str, kind: str = DERIVED) -> Computed:
@@ -70,11 +79,21 @@ class Computed:
         return cls(value, value - slack, value + slack, made_from, kind)
 
     def verdict(self, printed: Printed) -> str:
-        """`EQUAL` when the value rounds to what was printed, `INSIDE` when one that it could be does."""
+        """`EQUAL` when the value rounds to what was printed, `INSIDE` when one that it could be does.
+
+        `NEAR` when it is that of a model run here and one that it could be is no further away than ``near``.
+        """
         value, off = float(printed.text), printed.half + _BINARY
         if abs(self.value - value) <= off:
             return EQUAL
-        return INSIDE if self.low - off <= value <= self.high + off else OUTSIDE
+        if self.low - off <= value <= self.high + off:
+            return INSIDE
+        wide = off + self.near
+        return NEAR if self.near and self.low - wide <= value <= self.high + wide else OUTSIDE
+
+    def distance(self, printed: Printed) -> float:
+        """By how much the value is above what was printed."""
+        return self.value - float(printed.text)
 
     def shown(self, printed: Printed) -> str:
         """The value with two decimals more than the printed one."""
@@ -96,6 +115,9 @@ class Setting:
     def verdict(self, printed: Printed) -> str:
         """`EQUAL` or `OUTSIDE`."""
         return EQUAL if self.text == printed.text else OUTSIDE
+
+    def distance(self, printed: Printed) -> None:
+        """A text has none."""
 
     def shown(self, printed: Printed) -> str:
         """The text."""
@@ -133,6 +155,16 @@ class Cell:
         """What was computed, for people."""
         return self.computed.shown(self.printed) if self.computed else ""
 
+    @property
+    def distance(self) -> float | None:
+        """By how much what was computed is above what was printed; None where nothing was, or it is no number."""
+        return self.computed.distance(self.printed) if self.computed else None
+
+    @property
+    def of_model(self) -> bool:
+        """Whether it was computed from a model that was run here."""
+        return isinstance(self.computed, Computed) and self.computed.near > 0
+
     def as_dict(self) -> dict[str, Any]:
         """As ``jbench reproduce --json`` prints it."""
         one = self.printed
@@ -144,6 +176,7 @@ class Cell:
             "measure": one.measure,
             "published": one.text,
             **(self.computed.as_dict() if self.computed else nothing),
+            "distance": self.distance,
             "class": self.kind,
             "verdict": self.verdict,
             "reason": self.reason,

@@ -13,7 +13,7 @@ from jbench.models.options import DTYPES, Options
 from jbench.models.runfile import runfile
 from jbench.published.runs import run_files
 from jbench.registry import PUBLISHED, own_tasks
-from jbench.reproduce.cell import MEASURED, Computed, Printed
+from jbench.reproduce.cell import MEASURED, NEAR_BY, Computed, Printed
 from jbench.source import Missing, Source
 from jbench.task import Loaded, Task, load
 from jbench.types import JbenchError, Result, Track
@@ -72,18 +72,20 @@ class Scores:
     scores: Mapping[str, float]
     ties: Mapping[str, tuple[float, float]]
     made_from: str
+    near: float = 0.0
 
     @classmethod
     def of(cls, result: Result) -> Scores:
         """Those of a result."""
-        return cls(result.scores, result.ties, f"{result.model} @ {result.revision[:18]} ({result.adapter})")
+        near = 0.0 if result.adapter == "run" else NEAR_BY
+        return cls(result.scores, result.ties, f"{result.model} @ {result.revision[:18]} ({result.adapter})", near)
 
     def computed(self, measure: str) -> Computed | None:
         """One of them, with what ties could make of it."""
         if measure not in self.scores:
             return None
         value = self.scores[measure]
-        return Computed(value, *self.ties.get(measure, (value, value)), self.made_from, MEASURED)
+        return Computed(value, *self.ties.get(measure, (value, value)), self.made_from, MEASURED, self.near)
 
 
 def runnable(printed: Printed) -> Task | None:
