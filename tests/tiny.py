@@ -356,6 +356,7 @@ def bge_m3(folder: Path, pickled: bool = True) -> Path:
     if pickled:
         torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
         (folder / "model.safetensors").unlink()
+    return folder
 
 
 def adapter(folder: Path, base: Path, seed: int = 1, **config: object) -> Path:

@@ -58,11 +58,11 @@ def opened(checkpoint: Checkpoint, trusted: bool = False) -> dict[str, Path]:
 
     :raises Unavailable: when it is not to be had, or a file that names others cannot be read.
     """
-    folders = [str(row["path"]) for row in checkpoint.modules] or [""]
+    folders = [folder for _, folder, _ in checkpoint.parts()] or [""]
     names = [*_existing(checkpoint.folder, _ROOT)]
     for head in TOKEN_HEADS:
         names += [*_existing(checkpoint.folder, (f"{head}.safetensors", f"{head}.pt"))][:1]
-    for folder in dict.fromkeys(inside for path in folders for inside in (path, *_routes(checkpoint, path))):
+    for folder in dict.fromkeys(folders):
         names += _of_folder(checkpoint, folder, (*_CONFIGS, *_TOKENIZERS))
     found = {name: checkpoint.folder / name for name in names}
     home = checkpoint.home
@@ -128,20 +128,6 @@ def _of_folder(checkpoint: Checkpoint, path: str, patterns: Iterable[str]) -> li
     if "adapter_config.json" in names:
         names += [*_existing(folder, _ADAPTERS)][:1]
     return [before + name for name in names]
-
-
-def _routes(checkpoint: Checkpoint, path: str) -> Iterator[str]:
-    """The folders of the modules that a Router, in the folder ``path``, leads to."""
-    for name in ("router_config.json", "config.json"):
-        types = checkpoint.read(f"{path}/{name}").get("types")
-        if isinstance(types, dict):
-            for inside in types:
-                if os.path.isabs(inside) or ".." in Path(inside).parts:
-                    continue  # the library refuses it
-                folder = f"{path}/{inside}".lstrip("/")
-                yield folder
-                yield from _routes(checkpoint, folder)
-            return
 
 
 def _references(checkpoint: Checkpoint, home: str) -> Iterator[tuple[str, str]]:
