@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jbench import canary, resample, statistics
-from jbench.board import full_revision, labels, of_tasks, row_of
+from jbench.board import full_revision, is_older, labels, of_tasks, row_of
 from jbench.evaluate import Failure, evaluate
 from jbench.models.options import Options
 from jbench.registry import Board, Column
@@ -146,6 +146,9 @@ def named(name: str, found: Mapping[Path, Result]) -> Row:
     labelled = list(zip(labels(ones), ones, rows.values(), strict=True))
     chosen = [(label, row) for label, _, row in labelled if label == name]
     chosen = chosen or [(label, row) for label, one, row in labelled if _is_called(one, name)]
+    if len(chosen) > 1:  # a name means the row of today, where the others are of an older way to take revisions
+        today = [(label, row) for label, row in chosen if not is_older(next(iter(row.values()))[0][1])]
+        chosen = today if len(today) == 1 else chosen
     if len(chosen) > 1:
         raise UsageError(f"{name!r} has several results; write one of: {', '.join(label for label, _ in chosen)}")
     return {place: _only(several) for place, several in chosen[0][1].items()} if chosen else {}

@@ -104,6 +104,17 @@ def test_a_name_of_several_rows_is_refused_with_their_labels():
     assert named("other", found) == {}
 
 
+def test_a_name_means_the_row_of_today_beside_one_of_before_digests():
+    path, result = next((p, r) for p, r in LISTED.items() if (r.model, r.task) == ("ngram", "mini-qa@v1"))
+    older = result_like(1, path, result, revision="local-ffffffffffff", digest="")
+    today = result_like(2, path, result, revision="local-cccccccccccc", digest="c" * 64)
+    rows = {**older, **today}
+    rows = {p: replace(r, model="m") for p, r in rows.items()}
+    assert [one.revision for _, one in named("m", rows).values()] == ["local-cccccccccccc"]
+    label = "m @ local-ffffffff (older revision)"
+    assert [one.revision for _, one in named(label, rows).values()] == ["local-ffffffffffff"]
+
+
 def test_results_of_one_commit_from_before_digests_and_since_are_one_row(tmp_path):
     one, digest = next(iter(LISTED.values())), "0123456789ab" + "c" * 52
     for name, known in (("before", ""), ("since", digest)):

@@ -24,11 +24,15 @@ def labels(ones: Sequence[Result]) -> list[str]:
         revision = _told_apart(full_revision(one), {full_revision(other) for other in namesakes})
         twins = [o for o in namesakes if (full_revision(o), o.variant) == (full_revision(one), one.variant)]
         told = {key: _said(one, key) for key in ("adapter", *one.settings) if len({_said(o, key) for o in twins}) > 1}
-        # Before digests a revision was taken of all files in a folder.
-        older = not one.digest and one.revision.startswith("local-") and any(other.digest for other in namesakes)
+        older = is_older(one) and any(other.digest for other in namesakes)
         aside = ", ".join(filter(None, ("older revision" if older else "", _variant({**told, **one.variant}))))
         named.append(one.model + revision + (f" ({aside})" if aside else ""))
     return named
+
+
+def is_older(result: Result) -> bool:
+    """Whether a result's revision was taken of all files in a folder, as it was before there were digests."""
+    return not result.digest and result.revision.startswith("local-")
 
 
 def full_revision(result: Result) -> str:
