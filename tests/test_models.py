@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from jbench import Pairs, Texts, open_model
+from jbench import Pairs, Texts, open_model, similarity
 from jbench.models import neural, prompts
 from jbench.models.combine import leaves
 from jbench.models.locate import locate
@@ -480,11 +480,6 @@ def test_a_card_that_nobody_can_read_names_no_base(tmp_path):
     assert Checkpoint("m", "r", tmp_path).base_model is None
 
 
-def test_a_name_given_by_hand_changes_no_prompt(dense_bert):
-    options = Options(name="intfloat/multilingual-e5-small")
-    assert open_model(str(dense_bert), options).card.prompts == {}
-
-
 def test_links_are_followed_and_results_left_out_of_a_folders_revision(dense_bert, tmp_path):
     folder = tmp_path / "linked"
     shutil.copytree(dense_bert, folder)
@@ -635,8 +630,9 @@ def test_a_folder_called_like_a_family_is_marked_when_it_runs_without_prompts(de
     shutil.copytree(dense_bert, tmp_path / "ruri-small")
     card = open_model(str(tmp_path / "ruri-small"), Options(say=said.append)).card
     assert (card.prompts, card.unprompted) == ({}, ("document", "query", "sts"))
-    assert (
-        said[2] == "ruri-small: prompts none (document, query, sts would have one in its family: give it with --prompt)"
+    assert said[2] == (
+        "ruri-small: prompts none (document, query, sts would have one in its family: give it with --prompt, or --name "
+        "HUBID if this is a copy)"
     )
 
 
@@ -679,3 +675,33 @@ def test_a_path_may_hold_a_colon(scheme, tmp_path, monkeypatch):
     assert open_model(f"{scheme}./a:b").card.model == "a:b"
     assert [*leaves("rrf(./a:b, ngram)")] == ["./a:b", "ngram"]
     assert open_model("rrf(./a:b, ngram)", Options(prompts={"query": "q: "})).card.variant
+
+
+@pytest.mark.parametrize("roles", [("sts", "sts"), ("query", "document")])
+@pytest.mark.parametrize("setting", [{}, {"precision": "int8"}, {"similarity": "euclidean"}])
+def test_pairs_of_a_dense_model_are_gathered_a_span_at_a_time(roles, setting, dense_bert, monkeypatch):
+    pairs = [(query, text) for query in QUERIES.texts for text in DOCUMENTS.texts]
+    whole = open_model(str(dense_bert), Options(settings=setting)).score(pairs, roles)
+    spans, plain = [], similarity.pairwise
+
+    def noted(name, a, b):
+        spans.append(len(a))
+        return plain(name, a, b)
+
+    monkeypatch.setattr(similarity, "pairwise", noted)
+    little = open_model(str(dense_bert), Options(settings=setting, memory=5 * 2 * 12 * 32))
+    assert little.score(pairs, roles).tolist() == whole.tolist()
+    assert max(spans) == 5
+
+
+def test_a_local_copy_that_is_named_has_the_prompts_of_that_model(dense_bert):
+    card = open_model(str(dense_bert), Options(name="intfloat/multilingual-e5-small")).card
+    assert card.prompts == {
+        "sts": "query: ",
+        "classification": "query: ",
+        "clustering": "query: ",
+        "query": "query: ",
+        "document": "passage: ",
+    }
+    assert (card.variant, card.unprompted) == ({}, ())
+    assert open_model(str(dense_bert), Options(name="my/own")).card.prompts == {}

@@ -132,6 +132,11 @@ class Checkpoint:
         return next((told for name in _ROUTES if (told := self.read(f"{path}/{name}")).get("types")), {})
 
     @property
+    def known_as(self) -> str | None:
+        """The hub id by which its family is known: its own, else that of which ``--name`` says that it is a copy."""
+        return self.hub_id or (self.model if "/" in self.model else None)
+
+    @property
     def home(self) -> str:
         """The folder of the first module, the transformer, within the checkpoint."""
         return str(self.modules[0]["path"]) if self.modules else ""

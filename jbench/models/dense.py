@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from typing import Any
 
+import numpy as np
+
 from jbench import quantised, similarity
 from jbench.encode import Encoder, Reader
 from jbench.models import neural, tokens
@@ -20,7 +22,7 @@ from jbench.models.templates import templates
 from jbench.nearest import nearest
 from jbench.quantised import Quantised
 from jbench.search import Best, spans
-from jbench.types import ROLES, Card, Float32, Run, Texts, UsageError
+from jbench.types import ROLES, Card, Float32, Int64, Run, Texts, UsageError
 
 POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 SETTINGS = {
@@ -55,19 +57,32 @@ class Dense:
         Of two roles the left is read as a query and stays as it is; of one, both sides are stored.
         """
         left, right = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        name = self.card.settings["similarity"]
         if roles[0] == roles[1]:  # one call: texts that stand on both sides are encoded once
-            both = self._stored_and_read(self._encode(left + right, roles[0]))
-            return similarity.pairwise(self.card.settings["similarity"], both[: len(left)], both[len(left) :])
-        asked = self._encode(left, roles[0])
+            texts, places = _distinct(left + right)
+            both = self._stored_and_read(self._encode(texts, roles[0]))
+            return self._compared(name, both, places[: len(left)], both, places[len(left) :])
+        texts, left_places = _distinct(left)
+        asked = self._encode(texts, roles[0])
+        texts, right_places = _distinct(right)
         with self.weights.tally.preparing():
-            held = self._encode(right, roles[1])
+            held = self._encode(texts, roles[1])
+        exact = self._compared(name, asked, left_places, held, right_places)
         if self._precision is None:
             self.weights.tally.hold(held)
-            return similarity.pairwise(self.card.settings["similarity"], asked, held)
-        exact = similarity.pairwise(self.card.settings["similarity"], asked, held)
-        scores = similarity.pairwise("dot", self._comparable(asked), self._stored_and_read(held))
+            return exact
+        stored = self._stored_and_read(held)
+        scores = self._compared("dot", self._comparable(asked), left_places, stored, right_places)
         self.kept.extend(quantised.kept_of_pairs(left, exact, scores))
         return scores
+
+    def _compared(self, name: str, a: Float32, i: Int64, b: Float32, j: Int64) -> Float32:
+        """The similarity of each row ``i`` of ``a`` with its row ``j`` of ``b``, gathered a span at a time."""
+        if not len(i):
+            return np.zeros(0, np.float32)
+        rows = max(1, self.weights.options.memory // (2 * _BYTES * a.shape[1]))
+        parts = [slice(start, start + rows) for start in range(0, len(i), rows)]
+        return np.concatenate([similarity.pairwise(name, a[i[part]], b[j[part]]) for part in parts])
 
     def search(self, queries: Texts, documents: Texts, k: int) -> Run:
         """Exact search over the whole corpus, whose vectors are held a window at a time."""
@@ -182,6 +197,12 @@ class Dense:
             lambda batch, way: side(way).forward(batch),
             self.weights.budget,
         )
+
+
+def _distinct(texts: Sequence[str]) -> tuple[list[str], Int64]:
+    """The distinct texts, in the order in which they come, and the place of each text among them."""
+    at = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    return list(at), np.fromiter((at[text] for text in texts), np.int64, len(texts))
 
 
 def dense(checkpoint: Checkpoint, options: Options, by_hand: bool = False) -> Dense:

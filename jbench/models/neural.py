@@ -121,10 +121,10 @@ def card(
         settings["trust_remote_code"] = variant["trust_remote_code"] = True
     if by_hand and _kind(checkpoint) != adapter:
         variant["adapter"] = adapter
-    wanted = segment.segmenter(checkpoint.hub_id, checkpoint.base_model, options.settings.get("segmenter"))
+    wanted = segment.segmenter(checkpoint.known_as, checkpoint.base_model, options.settings.get("segmenter"))
     if wanted is not None:
         settings["segmenter"] = wanted if wanted == "none" else f"{wanted} {segment.version()}"
-        if wanted != segment.segmenter(checkpoint.hub_id, checkpoint.base_model, None):
+        if wanted != segment.segmenter(checkpoint.known_as, checkpoint.base_model, None):
             variant["segmenter"] = wanted
     shown = {key: value for key, value in settings.items() if key not in _UNSAID and value not in (None, "", False)}
     options.say(f"{checkpoint.model}: {', '.join(f'{key} {value}' for key, value in shown.items())}")
@@ -172,7 +172,7 @@ def _prompts(
     # What a late-interaction model was trained with are its markers, and a reranker has a prompt only where its own
     # files or its template say so: never those of its base.
     alone = adapter in ("colbert", "cross-encoder")
-    known_as = (None, None, own) if alone else (checkpoint.hub_id, checkpoint.base_model, own)
+    known_as = (None, None, own) if alone else (checkpoint.known_as, checkpoint.base_model, own)
     usual, _ = resolve(*known_as, {})
     prompts, unprompted = resolve(*known_as, options.prompts)
     if changed := {role: text for role, text in prompts.items() if text != usual.get(role, "")}:
@@ -180,7 +180,8 @@ def _prompts(
     if not alone and not prompts and not options.prompts and (family := namesake(checkpoint.model)):
         unprompted = tuple(sorted(family.given))
     said = ", ".join(f"{role} {prompt!r}" for role, prompt in sorted(prompts.items())) or "none"
-    lacks = f" ({', '.join(unprompted)} would have one in its family: give it with --prompt)" if unprompted else ""
+    ways = "give it with --prompt, or --name HUBID if this is a copy"
+    lacks = f" ({', '.join(unprompted)} would have one in its family: {ways})" if unprompted else ""
     options.say(f"{checkpoint.model}: prompts {said}{lacks}")
     return prompts, unprompted
 
